@@ -140,7 +140,7 @@ command-line-reference: setup ## write docs/reference/command-line.md from the c
 .PHONY: lock
 lock: setup ## update the lock files (LOCK_ARGUMENTS=--upgrade for the newest versions)
 	@$(LOCK) $(EXTRAS) --output-file requirements.lock pyproject.toml
-	@$(LOCK) $(EXTRAS) --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
+	@$(LOCK) $(EXTRAS) --extra tools --group dev --constraint requirements.lock --output-file requirements-dev.lock pyproject.toml
 	@$(LOCK) --group build --constraint requirements-dev.lock --output-file requirements-build.lock
 	@$(LOCK) --group audit --output-file requirements-audit.lock
 	@$(LOCK) --group proto --output-file requirements-proto.lock

@@ -32,6 +32,8 @@ class Plan:
     version_reads: int
     imported: int
     pinned: int
+    # Processes with the client library.
+    crowd: int
 
 
 FULL = Plan(
@@ -47,6 +49,7 @@ FULL = Plan(
     version_reads=300,
     imported=100_000,
     pinned=100_000,
+    crowd=200,
 )
 QUICK = Plan(
     quick=True,
@@ -61,6 +64,7 @@ QUICK = Plan(
     version_reads=20,
     imported=100,
     pinned=100,
+    crowd=5,
 )
 MOST_COMMITS = 50
 
@@ -84,12 +88,15 @@ class Run:
         return max(self.plan.least_commits, min(MOST_COMMITS, self.plan.deliveries // watchers))
 
     def service_with(
-        self, *flags: str, log_level: str = "warning", environment: Mapping[str, str] | None = None
+        self,
+        *flags: str,
+        log_level: str = "warning",
+        environment: Mapping[str, str] | None = None,
+        address: str | None = None,
     ) -> AbstractAsyncContextManager[Running]:
         """Start a service with flags and variables of its own."""
-        return servers.service(
-            self.configsvc, self.database_url, self.folder, *flags, log_level=log_level, environment=environment
-        )
+        place = (self.configsvc, self.database_url, self.folder)
+        return servers.service(*place, *flags, log_level=log_level, environment=environment, address=address)
 
     @asynccontextmanager
     async def service(self) -> AsyncGenerator[Running]:

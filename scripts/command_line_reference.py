@@ -44,8 +44,15 @@ def _sections(group: Any, context: Any, path: tuple[str, ...]) -> Iterator[str]:
 def _section(command: Any, path: tuple[str, ...]) -> str:
     arguments = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
     options = [parameter for parameter in command.params if parameter.param_type_name == "option"]
-    usage = " ".join([*path, *(_usage(argument) for argument in arguments)])
-    lines = [f"\n{'#' * len(path)} {' '.join(path)}\n", f"\n```\n{usage} [OPTIONS]\n```\n", _prose(command.help)]
+    used = [_usage(argument) for argument in arguments]
+    # Where options end at the first argument, which is a program.
+    words = (
+        [*used, "[OPTIONS]"]
+        if command.context_settings.get("allow_interspersed_args", True)
+        else ["[OPTIONS]", "--", *used]
+    )
+    usage = " ".join([*path, *words])
+    lines = [f"\n{'#' * len(path)} {' '.join(path)}\n", f"\n```\n{usage}\n```\n", _prose(command.help)]
     names = {parameter.name for parameter in options}
     own = [option for option in options if not _is_shared(option, names)]
     rows = [f"| `{argument.metavar or argument.name}` | {argument.help} |" for argument in arguments]
@@ -63,7 +70,7 @@ def _is_shared(option: Any, names: set[str]) -> bool:
 
 
 def _usage(argument: Any) -> str:
-    name = argument.metavar or argument.name
+    name = (argument.metavar or argument.name) + ("..." if argument.nargs == -1 else "")
     return name if argument.required else f"[{name}]"
 
 

@@ -28,6 +28,11 @@ class Committer:
         self._heard: asyncio.Queue[int] = asyncio.Queue()
         self._turn = 0
 
+    @property
+    def turn(self) -> str:
+        """The turn in the content of the last commit."""
+        return f"{self._turn:08d}"
+
     async def listen(self) -> None:
         """Start to listen."""
         await self._listening.add_listener(CHANNEL, self._hear)
@@ -42,7 +47,7 @@ class Committer:
         self._turn += 1
         transaction = self._writing.transaction()
         await transaction.start()
-        await self._writing.execute(UPDATE, messages.APPLICATION, messages.WATCHED, f"{self._turn:08d}")
+        await self._writing.execute(UPDATE, messages.APPLICATION, messages.WATCHED, self.turn)
         committed = time.monotonic_ns()
         await transaction.commit()
         async with asyncio.timeout(LIMIT_SECONDS):

@@ -25,9 +25,10 @@ async def service(
     *flags: str,
     log_level: str = "warning",
     environment: Mapping[str, str] | None = None,
+    address: str | None = None,
 ) -> AsyncGenerator[Running]:
     """Start `configsvc serve` with additional variables, and yield it once its health is SERVING."""
-    address = free_address()
+    address = address or free_address()
     command = [str(configsvc), "serve", "--listen", address]
     options = ["--database-url", database_url, "--log-level", log_level, "--log-format", "json", *flags]
     log = folder / f"service-{address}.log"

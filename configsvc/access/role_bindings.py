@@ -90,7 +90,7 @@ class RoleBindings:
         scope = caller.scope(Role.ADMIN)
         if ref is not None:
             caller.require_application(Role.ADMIN, ref)
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             first = await revision_of(connection, listing.moment) if page.revision is None else page.revision
             if ref is not None:
                 scope = Only(frozenset({(await _application(connection, caller, ref)).id}))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from ssl import CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, SSLContext, VerifyMode
+from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
 
@@ -38,7 +38,6 @@ from configsvc.domain.peers import trusted_proxies
 from configsvc.feed.feed import Feed
 from configsvc.feed.head import Head
 from configsvc.identity.authenticator import Authenticator
-from configsvc.identity.client_certificates import Certificates
 from configsvc.identity.key_sources import KeyFile, KeySource
 from configsvc.identity.tokens import TokenMetrics, Tokens
 from configsvc.limits.quotas import Limits, Quotas
@@ -65,15 +64,14 @@ from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
-from configsvc.web.browsers import BrowserRules
-from configsvc.web.health import HealthPages
-from configsvc.web.server import HttpServer, build_http_server
-from configsvc.web.tls import renewed_context
-from configsvc.wire.configurations import encoded_response, response_as_text
+from configsvc.wire.configurations import converted_response, encoded_response
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.source_writes import SourceWrites
 from configsvc.writes.transactions import Writes
+
+if TYPE_CHECKING:
+    from configsvc.web.server import HttpServer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +127,7 @@ class Servers:
     """The servers of one process, over the same methods. `http` is None if it is off."""
 
     rpc: Server
-    http: HttpServer | None
+    http: "HttpServer | None"
 
     async def serve_http(self) -> None:
         """Serve HTTP until cancelled, or nothing if it is off."""
@@ -147,7 +145,7 @@ class Servers:
 
 def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
     """Return the bound servers, with their metrics registered. Raises StartError."""
-    encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
+    encoding = Encoding(encode=encoded_response, convert=converted_response)
     reads = Reads(engines.database, engines.feed, engines.cache, encoding)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
@@ -174,9 +172,8 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
 
 
 def _methods(settings: Settings, engines: Engines, quotas: Quotas, large: LargeAnswers) -> Methods:
-    certificates = Certificates() if "mtls" in settings.ways else None
     return Methods(
-        admission=Admission(Authenticator(engines.tokens, certificates), engines.policy, quotas),
+        admission=Admission(_authenticator(settings, engines.tokens), engines.policy, quotas),
         metrics=CallMetrics(),
         in_flight=InFlight(),
         drain=Drain(),
@@ -198,19 +195,19 @@ def _bound_servers(settings: Settings, engines: Engines, servicers: Mapping[str,
     rpc = build_server(servicers, methods, _addresses(settings, files), rules)
     if not settings.http_listen:
         return Servers(rpc=rpc, http=None)
-    http = build_http_server(
-        servicers,
-        methods,
-        settings.http_listen,
-        rules,
-        tls=_http_tls(settings, files),
-        health=HealthPages(engines.database, engines.feed, version("configsvc")),
-        browsers=BrowserRules(
-            origins=frozenset(filter(None, settings.cors_origins.split(","))),
-            trusts_everybody=settings.auth == "none",
-        ),
-    )
+    # Imported late, as much takes long to load that only some services need.
+    from configsvc.app.http import http_server  # noqa: PLC0415
+
+    http = http_server(settings, servicers, methods, rules, files, engines.database, engines.feed)
     return Servers(rpc=rpc, http=http)
+
+
+def _authenticator(settings: Settings, tokens: Tokens | None) -> Authenticator:
+    if "mtls" not in settings.ways:
+        return Authenticator(tokens, None)
+    from configsvc.identity.client_certificates import Certificates  # noqa: PLC0415
+
+    return Authenticator(tokens, Certificates())
 
 
 def _servicers(
@@ -291,18 +288,6 @@ def _addresses(settings: Settings, files: CertificateFiles | None) -> tuple[Addr
         first,
         Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
     )
-
-
-def _http_tls(settings: Settings, files: CertificateFiles | None) -> SSLContext | None:
-    """Return the context for HTTPS, if TLS is on. Raises CertificateError."""
-    return renewed_context(files.current, _client_certificates(settings.ways)) if files else None
-
-
-def _client_certificates(ways: frozenset[str]) -> VerifyMode:
-    """Return which clients of HTTPS need a certificate: one address serves all ways, unlike in gRPC for Python."""
-    if "mtls" not in ways:
-        return CERT_NONE
-    return CERT_OPTIONAL if "oidc" in ways else CERT_REQUIRED
 
 
 def _tokens(settings: Settings) -> Tokens | None:

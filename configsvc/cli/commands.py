@@ -80,10 +80,12 @@ def command(
     changes: bool = False,
     connects: bool = True,
     takes_dashes: bool = False,
+    takes_program: bool = False,
 ) -> Callable[[Command], Command]:
     """Register a function that takes a Session as a command, with the options that its kind has: `prints` adds -o,
     `changes` --reason, --change-request and --dry-run, `connects` those of the connection. With `takes_dashes`,
-    arguments may begin with a dash, as -5 does: what is no option is an argument.
+    arguments may begin with a dash, as -5 does: what is no option is an argument. With `takes_program`, everything
+    after the first argument is one.
     """
     shared: dict[str, Any] = {
         **(_OUTPUT if prints else {}),
@@ -106,7 +108,13 @@ def command(
         keywords = (parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own)
         cast("Any", run).__signature__ = inspect.Signature([*keywords, *added])
         run.__doc__ = function.__doc__
-        app.command(name, context_settings={"ignore_unknown_options": takes_dashes})(run)
+        app.command(
+            name,
+            context_settings={
+                "ignore_unknown_options": takes_dashes,
+                "allow_interspersed_args": not takes_program,
+            },
+        )(run)
         return function
 
     return register

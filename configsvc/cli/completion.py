@@ -78,5 +78,12 @@ def complete_schemas(session: "Session", incomplete: str) -> Iterator[str]:
     yield from (found.name for found in session.connection.schemas.ListSchemas(request, **_once(session)).schemas)
 
 
+def complete_targets(ctx: Any, incomplete: str) -> list[str]:
+    """Return names of what a command's kind says: applications or configurations."""
+    of_kind = {"app": complete_applications, "config": complete_keys}
+    complete = of_kind.get(str(ctx.params.get("kind")))
+    return complete(ctx, incomplete) if complete else []
+
+
 def _once(session: "Session") -> dict[str, Any]:
     return {"timeout": SECONDS, "metadata": session.connection.metadata()}

@@ -20,6 +20,8 @@ class Context:
     """A service, and the caller's credentials for it. Secrets are in other files, or come from a command."""
 
     server: str = DEFAULT_SERVER
+    # The address of the service over HTTP, for browsers.
+    http: str = ""
     ca_file: str = ""
     cert_file: str = ""
     key_file: str = ""
@@ -170,8 +172,11 @@ def _context_of(stored: Any) -> tuple[Context, str]:
     context = Context(**members)
     try:
         checked_server(context.server)
+        if context.http:
+            checked_http(context.http)
     except UsageError as error:
-        return replace(context, server=DEFAULT_SERVER), error.text
+        # What it was meant to be is unknown, so they are given anew.
+        return replace(context, server=DEFAULT_SERVER, http=""), error.text
     return context, fault
 
 
@@ -236,6 +241,15 @@ def checked_server(server: str) -> str:
     if port is None and not server.startswith(("https://", "http://")):
         raise UsageError(f"{server!r} has no port: write HOST:PORT, for example {address}:50051")
     return server.rstrip("/")
+
+
+def checked_http(url: str) -> str:
+    """Return an address for browsers, without a slash at its end. Raises UsageError."""
+    scheme, separator, address = url.rstrip("/").partition("://")
+    host, port = _host_and_port(address.partition("/")[0])
+    if scheme not in {"http", "https"} or not separator or not host or port == 0 or not url.isprintable() or " " in url:
+        raise UsageError(f"{url!r} is no address over HTTP: write https://HOST, or http://HOST:PORT")
+    return url.rstrip("/")
 
 
 def _host_and_port(address: str) -> tuple[str, int | None]:

@@ -11,6 +11,7 @@ from configsvc.cli.completion import complete_contexts
 from configsvc.cli.contexts import (
     Context,
     Contexts,
+    checked_http,
     checked_server,
     chosen_context,
     is_loopback,
@@ -110,6 +111,9 @@ def set_(
     server: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Address of the service; https://HOST:PORT for TLS.")
     ] = None,
+    http: Annotated[
+        str | None, typer.Option(metavar="URL", help="Address of the service over HTTP, for `open`.")
+    ] = None,
     token_file: Annotated[str | None, typer.Option(metavar="FILE", help="File that holds a token.")] = None,
     token_command: Annotated[
         str | None, typer.Option(metavar="COMMAND", help="Command that prints a token; no shell runs it.")
@@ -134,6 +138,7 @@ def set_(
     """
     given: dict[str, Any] = {
         "server": None if server is None else checked_server(server),
+        "http": http and checked_http(http),
         "token_file": token_file,
         "token_command": token_command,
         "oidc_issuer": oidc_issuer,

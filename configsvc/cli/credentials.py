@@ -1,10 +1,15 @@
 """The caller's token: from a file, a command, or the device flow of the OpenID provider."""
 
 import json
+import os
 import shlex
+import shutil
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
+from errno import ENOENT
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -45,7 +50,7 @@ def _from_file(path: str) -> str:
 
 def _from_command(command: str) -> str:
     try:
-        words = shlex.split(command)
+        words = _with_all_signals(shlex.split(command))
         done = subprocess.run(words, stdout=subprocess.PIPE, text=True, timeout=COMMAND_SECONDS, check=True)
     except subprocess.CalledProcessError as error:
         raise CliError(
@@ -54,6 +59,18 @@ def _from_command(command: str) -> str:
     except (OSError, ValueError, subprocess.TimeoutExpired) as error:
         raise CliError(f"the token command failed: {command}: {_cause(error)}", ExitCode.NOT_PERMITTED) from None
     return _checked(done.stdout, f"the token command {command}")
+
+
+def _with_all_signals(words: list[str]) -> list[str]:
+    """Return a command that starts without blocked signals, which it would inherit from `configsvc exec`."""
+    if not signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+        return words
+    if shutil.which(words[0]) is None:
+        raise FileNotFoundError(ENOENT, os.strerror(ENOENT), words[0])
+    unblock = (
+        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, ()); os.execvp(sys.argv[1], sys.argv[1:])"
+    )
+    return [sys.executable, "-I", "-S", "-c", unblock, *words]
 
 
 def _checked(text: str, source: str) -> str:

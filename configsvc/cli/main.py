@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from configsvc.cli.commands import command, lazily
 from configsvc.cli.session import Session
+from configsvc.cli.tools import add_tools
 
 if TYPE_CHECKING:
     from io import TextIOWrapper
@@ -95,6 +96,9 @@ def status_command(session: Session) -> None:
 def whoami_command(session: Session) -> None:
     """Show who the service takes you for, and your roles."""
     importlib.import_module("configsvc.cli.about").print_caller(session)
+
+
+add_tools(app)
 
 
 class Shell(StrEnum):

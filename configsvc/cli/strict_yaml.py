@@ -33,6 +33,8 @@ _GUESSED = (
     (re.compile(r"<<|="), "YAML's merge keys are not JSON"),
 )
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# Without any of these, a text has no anchors, aliases, tags and further documents, and is read once.
+_SUSPECT = re.compile(r"[&*!]|^(?:---|\.\.\.)", re.MULTILINE)
 _DEEPEST = 200
 _MOST_FAULTS = 100
 
@@ -87,7 +89,8 @@ def parse_yaml_line(text: str, source: str) -> Any:
 
 def _root(text: str, source: str) -> Any:
     try:
-        _check_events(text, source)
+        if _SUSPECT.search(text):
+            _check_events(text, source)
         node = compose_yaml(text)
     except MarkedYAMLError as error:
         fault: Any = error

@@ -6,25 +6,23 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Unpack
 
+from configsvc.client.background import FollowedConfigs
 from configsvc.client.following import Following
 from configsvc.client.mailbox import EndedError, Mailbox
-from configsvc.client.reading import Configs
 from configsvc.client.settings import Options, Settings
 from configsvc.client.store import Store
 from configsvc.client.view import Change
 
 
-class ConfigClient(Configs):
+class ConfigClient(FollowedConfigs):
     """Keeps a copy of an application's configurations. `async with` starts and closes it.
 
     The options are those of `Settings`. Making a client does no I/O.
     """
 
     def __init__(self, address: str, *, application: str, **options: Unpack[Options]) -> None:
-        settings = Settings(address=address, application=application, **options)
-        super().__init__(Store(settings))
-        self._following = Following(settings, self._store)
-        self._close_timeout = settings.close_timeout
+        super().__init__(Settings(address=address, application=application, **options))
+        self._following = Following(self._settings, self._store)
 
     async def __aenter__(self) -> "ConfigClient":
         await self.start()
@@ -45,8 +43,12 @@ class ConfigClient(Configs):
     async def close(self) -> None:
         """End everything that the client has started, within twice `close_timeout`. What it has stays readable."""
         self._callbacks.end()
-        await self._following.close()
-        for seconds in self._callbacks.waits(self._close_timeout):
+        if self._background and not self._store.is_forked:
+            # In a child that follows on: its loop may be that of the parent, in which nothing can be awaited.
+            self._background.end()
+        else:
+            await self._following.close()
+        for seconds in self._callbacks.waits(self._settings.close_timeout):
             await asyncio.sleep(seconds)
 
     def changes(self, name: str | None = None) -> AsyncIterator[Change]:

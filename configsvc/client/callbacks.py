@@ -46,9 +46,20 @@ class Callbacks:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._running: list[tuple[threading.Thread, WaitingChanges]] = []
+        self._added: list[tuple[Callable[[Change], object], str | None]] = []
 
     def add(self, callback: Callable[[Change], object], name: str | None) -> None:
         """Call the function for each change from now on."""
+        self._added.append((callback, name))
+        self._run(callback, name)
+
+    def begin_anew(self) -> None:
+        """Start the threads in a forked child, which has not inherited them."""
+        self._running = []
+        for callback, name in self._added:
+            self._run(callback, name)
+
+    def _run(self, callback: Callable[[Change], object], name: str | None) -> None:
         changes = WaitingChanges(self._store, name)
         # A daemon: a function that never returns must not keep the program from ending.
         thread = threading.Thread(

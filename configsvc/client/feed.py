@@ -13,8 +13,9 @@ from configsvc.client.settings import Token
 from configsvc.client.store import Store
 
 if TYPE_CHECKING:
-    # It brings grpc, which is not imported before a client starts.
+    # The first brings grpc. Neither is imported before a client starts.
     from configsvc.client.grpc_transport import GrpcTransport
+    from configsvc.client.http_transport import HttpTransport
 
 # For the function of the program that returns a token.
 TOKEN_SECONDS = 10.0
@@ -29,7 +30,7 @@ class Feed:
         self,
         engine: Engine,
         store: Store,
-        transport: "GrpcTransport",
+        transport: "GrpcTransport | HttpTransport",
         *,
         token: Token | None,
         settled: asyncio.Event,
@@ -76,8 +77,8 @@ class Feed:
                     self._take(self._engine.receive(message))
         except TimeoutError:
             return End(text=f"nothing has arrived for {self._engine.silence_seconds:.0f} s")
-        except OSError as error:  # files of certificates
-            return End(text=f"the connection cannot be made: {error}")
+        except OSError as error:  # also files of certificates
+            return End(code="UNAVAILABLE", text=f"UNAVAILABLE: the connection cannot be made: {error}")
         except Exception as error:  # such as that there are no more threads: it can pass, and the program lives on
             log.exception("the watch failed")
             return End(text=f"the watch failed: {error!r}")
@@ -88,7 +89,10 @@ class Feed:
             async with asyncio.timeout(TOKEN_SECONDS):
                 token = await token
         # A file ends with a line break.
-        return token.strip()
+        token = token.strip()
+        if not (token.isascii() and token.isprintable()):
+            raise ValueError("it has characters that no token has")
+        return token
 
     def _take(self, step: Step) -> None:
         store = self._store

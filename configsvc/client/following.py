@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from configsvc.client.copies import Copies
 from configsvc.client.disk import Disk
@@ -13,6 +14,10 @@ from configsvc.client.feed import Feed
 from configsvc.client.forks import FORKS
 from configsvc.client.settings import Settings
 from configsvc.client.store import Store
+
+if TYPE_CHECKING:
+    from configsvc.client.grpc_transport import GrpcTransport
+    from configsvc.client.http_transport import HttpTransport
 
 log = logging.getLogger("configsvc.client")
 
@@ -33,15 +38,24 @@ class Following:
 
     async def start(self) -> None:
         """Wait until all configurations have arrived, at most `start_timeout`. Raises StoppedError or NotReadyError."""
-        if self._is_used or self._is_closed:
-            raise ConfigError("a client can be started once: make another one")
-        self._is_used = True
-        FORKS.begin(self._store)
+        self._begin()
         try:
             await self._start()
         except BaseException:
             await self.close()
             raise
+
+    def resume(self) -> None:
+        """Follow on in a forked child, which waits for nothing: it has what it inherited."""
+        self._begin()
+        self._run_feed()
+        self._run_copies()
+
+    def _begin(self) -> None:
+        if self._is_used or self._is_closed:
+            raise ConfigError("a client can be started once: make another one")
+        self._is_used = True
+        FORKS.begin(self._store, over_grpc=not self._settings.is_over_http, over_http=self._settings.http is not None)
 
     async def _start(self) -> None:
         with suppress(TimeoutError):
@@ -49,7 +63,7 @@ class Following:
                 if self._copies:
                     await self._load(self._copies)
                 if not self._is_closed:
-                    self._feed_task = self._run(self._feed().run(), "configsvc-feed")
+                    self._run_feed()
                     await self._settled.wait()
         if self._is_closed:
             raise ConfigError("the client was closed while starting")
@@ -58,8 +72,7 @@ class Following:
         if self._store.view is None:
             why = self._store.last_error or "no answer"
             raise NotReadyError(f"nothing has arrived within {self._settings.start_timeout:g} s: {why}")
-        if self._copies:
-            self._run(self._copies.run(), "configsvc-copies")
+        self._run_copies()
         if not self._settled.is_set():
             log.warning("started from the copy on disk, %.0f s old: %s", self._store.staleness, self._store.last_error)
 
@@ -72,17 +85,33 @@ class Following:
         except TimeoutError:
             log.warning("the copy on disk is not used: it could not be read within %g s", limit_seconds)
 
-    def _feed(self) -> Feed:
-        # Imported here: it brings grpc, which takes long, and must not be active where a program forks.
-        from configsvc.client.grpc_transport import GrpcTransport  # noqa: PLC0415
+    def _run_feed(self) -> None:
+        self._feed_task = self._run(self._feed().run(), "configsvc-feed")
 
+    def _run_copies(self) -> None:
+        if self._copies:
+            self._run(self._copies.run(), "configsvc-copies")
+
+    def _feed(self) -> Feed:
         settings, copies = self._settings, self._copies
         engine = Engine(
             self._store.view, accepts_empty=settings.accept_empty, renews_credentials=callable(settings.token)
         )
         changed = copies.ask if copies else lambda: None
-        transport = GrpcTransport(settings)
+        transport = self._transport()
         return Feed(engine, self._store, transport, token=settings.token, settled=self._settled, changed=changed)
+
+    def _transport(self) -> "GrpcTransport | HttpTransport":
+        # Imported here: importing them takes long, and grpc must not be active where a program forks.
+        if self._settings.http:
+            # Also for children that are forked later, where it must not be imported: see there.
+            from configsvc.client.http_transport import HttpTransport  # noqa: PLC0415
+
+            if self._settings.is_over_http or FORKS.is_without_grpc:
+                return HttpTransport(self._settings)
+        from configsvc.client.grpc_transport import GrpcTransport  # noqa: PLC0415
+
+        return GrpcTransport(self._settings)
 
     def _run(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
         task = asyncio.create_task(work, name=name)
@@ -99,6 +128,7 @@ class Following:
     async def close(self) -> None:
         """End the tasks, within `close_timeout`."""
         if self._store.is_forked:
+            self._store.end()
             return  # the tasks are those of the parent
         self._is_closed = True
         FORKS.end(self._store)

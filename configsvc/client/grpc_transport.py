@@ -1,9 +1,7 @@
 """Watches over gRPC. Imported when a client starts, as nothing else needs grpc."""
 
-import asyncio
-import threading
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +25,9 @@ from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.client.engine import End, Event, Message
 from configsvc.client.settings import Settings, Tls
+from configsvc.client.streams import Stream
 from configsvc.client.view import Configuration
 
-_READ_AHEAD = 4
-# The end of a cancelled call comes from the library itself, at once.
-_CLOSE_SECONDS = 5.0
 _OPTIONS = (
     # The service refuses pings closer than 10 s.
     ("grpc.keepalive_time_ms", 20_000),
@@ -46,57 +42,6 @@ _OPTIONS = (
 )
 _DETAILS = "grpc-status-details-bin"
 _DOMAIN = "configsvc"
-
-
-class GrpcStream:
-    """One stream, read by a thread.
-
-    Not by grpc.aio, which disturbs the loops of a process if there are several, as there are in programs with a
-    blocking client. The thread also spares the program's loop the parsing of a large snapshot.
-    """
-
-    def __init__(self, call: Any) -> None:
-        self._call = call
-        self._loop = asyncio.get_running_loop()
-        self._arrived: asyncio.Queue[Message | End] = asyncio.Queue()
-        # How many messages the thread may read ahead of the loop.
-        self._room = threading.Semaphore(_READ_AHEAD)
-        self._is_over = False
-        self._thread = threading.Thread(target=self._read_all, daemon=True, name="configsvc-stream")
-        self._thread.start()
-
-    async def read(self) -> Message | End:
-        """Return the next message, or the end of the stream."""
-        message = await self._arrived.get()
-        self._room.release()
-        self._is_over = isinstance(message, End)
-        return message
-
-    async def close(self) -> None:
-        """End the stream and its thread."""
-        self._call.cancel()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE_SECONDS):
-                while not self._is_over:
-                    await self.read()
-                self._thread.join()
-
-    def _read_all(self) -> None:
-        end = End(text="the service ended the watch")
-        try:
-            for answer in self._call:
-                self._hand_over(_message_of(answer))
-        except grpc.RpcError as error:
-            end = _end_of(error)
-        except Exception as error:  # noqa: BLE001  # nobody awaits a thread: the feed has to hear of it
-            end = End(text=f"a message cannot be read: {error!r}")
-        self._hand_over(end)
-
-    def _hand_over(self, message: Message | End) -> None:
-        self._room.acquire()
-        # Not if the loop is closed.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._arrived.put_nowait, message)
 
 
 class GrpcTransport:
@@ -121,7 +66,7 @@ class GrpcTransport:
         )
 
     @asynccontextmanager
-    async def stream(self, resume_token: str, bearer: str) -> AsyncGenerator[GrpcStream]:
+    async def stream(self, resume_token: str, bearer: str) -> AsyncGenerator[Stream]:
         """Open a stream that resumes from the token; empty: that begins with a snapshot."""
         request = WatchConfigurationsRequest()
         request.CopyFrom(self._request)
@@ -129,7 +74,9 @@ class GrpcTransport:
             request.resume_token = resume_token
         metadata = (("authorization", f"Bearer {bearer}"),) if bearer else ()
         with self._channel() as channel:
-            stream = GrpcStream(ConfigurationServiceStub(channel).WatchConfigurations(request, metadata=metadata))
+            call = ConfigurationServiceStub(channel).WatchConfigurations(request, metadata=metadata)
+            # The end of a cancelled call comes from the library itself, at once.
+            stream = Stream(_messages_of(call), interrupt=call.cancel)
             try:
                 yield stream
             finally:
@@ -156,6 +103,14 @@ def _duration(seconds: float) -> Duration:
 
 def _bytes_of(file: Path | None) -> bytes | None:
     return None if file is None else Path(file).read_bytes()
+
+
+def _messages_of(call: Any) -> Generator[Message | End]:
+    try:
+        for answer in call:
+            yield _message_of(answer)
+    except grpc.RpcError as error:
+        yield _end_of(error)
 
 
 def _message_of(answer: WatchConfigurationsResponse) -> Message:

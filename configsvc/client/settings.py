@@ -5,9 +5,10 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, TypedDict
+
+from configsvc.client.addresses import HttpAddress, http_address_of, is_http, is_local
 
 Token = str | Callable[[], str] | Callable[[], Awaitable[str]]
 OnStale = Literal["keep", "warn", "raise"]
@@ -16,23 +17,15 @@ OnStale = Literal["keep", "warn", "raise"]
 _MOST_CHARACTERS = 256
 # The usual interval, and the least that the service takes.
 _BOOKMARK_SECONDS = (10.0, 0.1)
-_SOCKETS = ("unix:", "unix-abstract:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tls:
-    """Files for TLS, read anew for each connection. Without an authority, those of gRPC are trusted."""
+    """Files for TLS, read anew for each connection. Without an authority, those of gRPC or the system are trusted."""
 
     authority: Path | None = None
     certificate: Path | None = None
     key: Path | None = None
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _instance_id() -> str:
@@ -64,6 +57,7 @@ class Options(TypedDict, total=False):
 
     names: Sequence[str]
     prefix: str
+    http_address: str
     token: Token | None
     tls: Tls | bool | None
     stale_after: float | None
@@ -80,14 +74,17 @@ class Options(TypedDict, total=False):
 class Settings:
     """The settings of a client."""
 
+    # host:port and all other addresses of gRPC; with http:// or https://, one of the HTTP door.
     address: str
     application: str
     # Follow only these names, or names that begin with the prefix.
     names: Sequence[str] = ()
     prefix: str = ""
+    # The URL of the HTTP door beside an address of gRPC, for forked children, where gRPC does not work.
+    http_address: str = ""
     # A bearer token, or a function that is called for each connection. It must not block; an async one may wait.
     token: Token | None = field(default=None, repr=False)
-    # True: TLS with the authorities of gRPC. False: clear text, even for a token to another machine.
+    # True: TLS with the authorities that are usual. False: clear text, even for a token to another machine.
     tls: Tls | bool | None = None
     # Seconds without a sign of freshness after which reads warn (once) or raise.
     stale_after: float | None = None
@@ -110,21 +107,43 @@ class Settings:
             raise ValueError("set names or prefix, not both")
         if self.on_stale not in {"keep", "warn", "raise"}:
             raise ValueError('on_stale must be "keep", "warn" or "raise"')
-        if self.token and self.tls is None and not self.is_local:
+        self._check_addresses()
+
+    def _check_addresses(self) -> None:
+        if self.is_over_http and self.http_address:
+            raise ValueError("http_address is for an address of gRPC: set one address of the HTTP door")
+        if self.http and not self.http.is_secure and self.tls:
+            raise ValueError("an address with http:// has no TLS: use https://")
+        if self.is_over_http and self.http and self.http.is_secure and self.tls is False:
+            raise ValueError("an address with https:// has TLS: use http://, or leave out tls")
+        if self.token and self.tls is None and not all(map(_is_safe, filter(None, (self.address, self.http_address)))):
             raise ValueError(
                 "a token would be sent in clear text: set tls=True, tls=Tls(...), or tls=False if that is what you want"
             )
 
     @property
+    def http(self) -> HttpAddress | None:
+        """The HTTP door, if an address of it is known."""
+        url = self.address if self.is_over_http else self.http_address
+        return http_address_of(url) if url else None
+
+    @property
+    def is_over_http(self) -> bool:
+        """True if the client uses HTTP in any process, not gRPC."""
+        return is_http(self.address)
+
+    @property
     def is_local(self) -> bool:
         """True if the address is of this machine."""
-        if self.address.startswith(_SOCKETS):
-            return True
-        addresses = self.address.removeprefix("ipv4:").removeprefix("ipv6:").split(",")
-        return all(_is_loopback(address.rpartition(":")[0].strip("[]")) for address in addresses)
+        return is_local(self.address)
 
     @property
     def bookmark_seconds(self) -> float:
         """The silence after which the service is to give a sign of freshness, three within `stale_after`."""
         most, least = _BOOKMARK_SECONDS
         return most if self.stale_after is None else max(least, min(most, self.stale_after / 3))
+
+
+def _is_safe(address: str) -> bool:
+    """Return whether a token can go to an address for which nothing is said about TLS."""
+    return is_local(address) or (is_http(address) and http_address_of(address).is_secure)

@@ -19,8 +19,9 @@ Model = TypeVar("Model")
 
 _FORKED = (
     "this process was forked from one whose client was started: it keeps the configurations of that time, "
-    "and sees no changes. Start the client after the fork"
+    "and sees no changes. Start the client after the fork, or set http_address"
 )
+_FOLLOWS_ON = "this process was forked: what waited for changes before has to begin anew"
 
 log = logging.getLogger("configsvc.client")
 
@@ -118,8 +119,11 @@ class Store:
         self.refused_revision = 0
         self.refused_faults: tuple[Fault, ...] = ()
         keeps = settings.stale_after is None or settings.on_stale == "keep"
-        self._stale_after = math.inf if keeps else settings.stale_after or 0.0
-        self._limit_before_fork = self._stale_after
+        self._stale_after = self._limit = math.inf if keeps else settings.stale_after or 0.0
+        # Follows on in a forked child; None: it cannot.
+        self.follow_on: Callable[[], None] | None = None
+        # A child that has not been used yet, and will follow on when it is.
+        self._is_asleep = False
         self._raises = settings.on_stale == "raise"
         self._has_warned = False
         self._fresh_at = -math.inf
@@ -134,6 +138,7 @@ class Store:
     def read(self) -> Present:
         """Return what readers see. Raises NotReadyError, and StaleError if the policy says so."""
         if self._present is None:
+            self._wake()
             raise self.stopped or NotReadyError("no configurations have arrived yet: start the client first")
         if time.monotonic() - self._fresh_at > self._stale_after:
             self._meet_stale()
@@ -141,8 +146,10 @@ class Store:
 
     def _meet_stale(self) -> None:
         if self._stale_after < 0:
-            self._stale_after = self._limit_before_fork
-            log.warning("%s", _FORKED)
+            self._stale_after = self._limit
+            self._wake()
+            if self.is_forked:
+                log.warning("%s", _FORKED)
             if self.staleness <= self._stale_after:
                 return
         text = f"the configurations are {self.staleness:.0f} s old: {self.last_error or 'nothing has arrived since'}"
@@ -155,6 +162,7 @@ class Store:
     @property
     def staleness(self) -> float:
         """The seconds since the view was known to be everything that was committed; infinite: never."""
+        self._wake()
         return time.monotonic() - self._fresh_at
 
     @property
@@ -225,27 +233,50 @@ class Store:
             self._mailboxes.add(mailbox)
             if self._is_over:
                 mailbox.end(self.stopped)
+        self._wake()
 
     def end(self, error: ConfigError | None = None) -> None:
         """Note that no change will come any more, and end those who wait for changes; the first error counts."""
         with self._lock:
             self.stopped = self.stopped or error
-            self._is_over, self.is_connected = True, False
+            self._is_over, self.is_connected, self._is_asleep = True, False, False
             for mailbox in list(self._mailboxes):
                 mailbox.end(self.stopped)
 
     def mark_forked(self) -> None:
-        """Keep the view in a forked child, where nothing arrives, and say so at the next read."""
+        """Keep the view in a forked child, until it follows on; where it cannot, say so at the next read."""
         self._lock = threading.RLock()
-        for mailbox in list(self._mailboxes):
+        # The fork can have come in the middle of a swap: all are read again.
+        self._bound = dict.fromkeys(self._bound)
+        mailboxes, self._mailboxes = list(self._mailboxes), weakref.WeakSet()
+        self._is_asleep = self.follow_on is not None and not self._is_over
+        self.is_forked, self.is_connected = True, False
+        self.last_error = _FOLLOWS_ON if self._is_asleep else _FORKED
+        for mailbox in mailboxes:
             mailbox.forget_locks()
-        self.is_forked, self.last_error = True, _FORKED
-        self.end(StoppedError(_FORKED))
+            mailbox.end(StoppedError(self.last_error))
+        if not self._is_asleep:
+            self.end(StoppedError(_FORKED))
         # Below any staleness, so that the next read comes to `_meet_stale`.
-        self._limit_before_fork, self._stale_after = self._stale_after, -1.0
+        self._stale_after = -1.0
+
+    def _wake(self) -> None:
+        """Follow on in a forked child that is used for the first time."""
+        if not self._is_asleep:
+            return
+        with self._lock:
+            if not self._is_asleep or self.follow_on is None:
+                return
+            self._is_asleep = self.is_forked = False
+            try:
+                self.follow_on()
+            except RuntimeError as error:  # there can be no more threads
+                self.is_forked, self.last_error = True, f"{_FORKED}: {error}"
+                self.end(StoppedError(self.last_error))
 
     def status(self) -> Status:
         """Return the state."""
+        self._wake()
         view = self.view or View()
         return Status(
             is_ready=self._present is not None,

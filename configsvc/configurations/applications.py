@@ -70,7 +70,7 @@ class Applications:
         self, name_prefix: str, moment: Moment, page: PageRequest[str], scope: Scope
     ) -> Page[Application]:
         """Return a page of the applications in scope. Raises RevisionUnknownError or RevisionCompactedError."""
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             first = await revision_of(connection, moment) if page.revision is None else page.revision
             return await applications.page(
                 connection, revision=first, name_prefix=name_prefix, after=page.after, limit=page.limit, scope=scope

@@ -22,7 +22,7 @@ class Audit:
 
         Raises FilterTooSlowError, DatabaseBusyError or DatabaseUnavailableError.
         """
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             narrowed = await _narrowed(connection, chosen)
             return await audit.changes(connection, narrowed, before=before, limit=limit, window=WINDOW)
 

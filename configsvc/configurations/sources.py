@@ -40,7 +40,7 @@ class Sources:
         scope: Scope,
     ) -> tuple[Sequence[Source], str | None]:
         """Return a page of the sources in scope, and the last id if there are more. Raises ResourceNotFoundError."""
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             if ref is not None:
                 scope = Only(frozenset({await _application_id(connection, ref, scope)}))
             return await sources.page(

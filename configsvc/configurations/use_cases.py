@@ -97,7 +97,7 @@ class Configurations:
         FilterTooSlowError.
         """
         chosen, page = listing.chosen, listing.page
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             if page.after is None:
                 revision = await moments.revision_of(connection, listing.moment)
                 application_id = await _application_id(connection, chosen, revision)

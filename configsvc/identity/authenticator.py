@@ -1,10 +1,14 @@
 """Authentication: from the credentials of a call to an identity."""
 
+from typing import TYPE_CHECKING
+
 from configsvc.domain.access import ANONYMOUS, Identity
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import UnauthenticatedError
-from configsvc.identity.client_certificates import Certificates
-from configsvc.identity.tokens import Tokens
+
+if TYPE_CHECKING:
+    from configsvc.identity.client_certificates import Certificates
+    from configsvc.identity.tokens import Tokens
 
 
 class Authenticator:
@@ -13,7 +17,7 @@ class Authenticator:
     A certificate takes precedence over a token.
     """
 
-    def __init__(self, tokens: Tokens | None, certificates: Certificates | None) -> None:
+    def __init__(self, tokens: "Tokens | None", certificates: "Certificates | None") -> None:
         self._tokens = tokens
         self._certificates = certificates
         self._open = tokens is None and certificates is None

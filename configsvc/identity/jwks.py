@@ -5,13 +5,12 @@ from base64 import urlsafe_b64decode
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
-
-from joserfc.errors import JoseError
-from joserfc.jwk import Key, import_key
-from joserfc.jws import JWSRegistry
+from typing import TYPE_CHECKING, Any, cast
 
 from configsvc.identity.key_sources import UnreadableKeysError
+
+if TYPE_CHECKING:
+    from joserfc.jwk import Key
 
 MAX_KEYS = 100
 RSA_BITS = range(2_048, 16_384 + 1)
@@ -29,10 +28,13 @@ class VerificationKey:
     key_id: str | None
     thumbprint: str
     algorithms: tuple[str, ...]
-    key: Key
+    key: "Key"
 
     def has_signed(self, content: bytes, signature: bytes, algorithm: str) -> bool:
         """Return whether this key made the signature."""
+        # Like all of the library, imported when the first key is there: most services have no provider.
+        from joserfc.jws import JWSRegistry  # noqa: PLC0415
+
         return JWSRegistry.algorithms[algorithm].verify(content, signature, self.key)
 
 
@@ -99,7 +101,10 @@ def _algorithms(member: dict[str, Any]) -> tuple[str, ...]:
     return tuple(name for name in fitting if member.get("alg", name) == name)
 
 
-def _imported(member: dict[str, Any]) -> Key | None:
+def _imported(member: dict[str, Any]) -> "Key | None":
+    from joserfc.errors import JoseError  # noqa: PLC0415
+    from joserfc.jwk import import_key  # noqa: PLC0415
+
     kind = member["kty"]
     parts: dict[str, Any] = {name: member.get(name) for name in ("kty", *_MEMBERS[kind])}
     if not all(isinstance(part, str) for part in parts.values()) or parts.get("crv") not in _CURVES[kind]:

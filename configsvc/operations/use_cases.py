@@ -50,13 +50,13 @@ class Operations:
 
     async def page(self, owner: str | None, *, after: str | None, limit: int) -> tuple[list[BulkOperation], str | None]:
         """Return operations, newest first, after the one with the id; and the last id, if more may follow."""
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             return await operations.page(connection, owner, after=after, limit=limit)
 
     async def items(self, listing: ItemListing) -> tuple[list[OperationItem], int | None]:
         """Return a page of items that are done, in their order, and the last index, if more of them follow."""
         page = listing.page
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             return await operations.page_of_items(
                 connection,
                 listing.operation_id,

@@ -4,16 +4,16 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import structlog
-from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 log = structlog.get_logger()
 
@@ -98,6 +98,9 @@ class CertificateFiles:
         )
 
     def _check(self, certificate: ServerCertificate) -> None:
+        # Like all of the library, imported when there are certificates: most services have none.
+        from cryptography import x509  # noqa: PLC0415
+
         try:
             first = x509.load_pem_x509_certificates(certificate.chain)[0]
         except ValueError as error:
@@ -119,7 +122,12 @@ def _bytes_of(file: Path) -> bytes:
         raise CertificateError(f"{file} cannot be read: {error.strerror}") from error
 
 
-def _private_key(file: Path, pem: bytes) -> RSAPrivateKey | EllipticCurvePrivateKey:
+def _private_key(file: Path, pem: bytes) -> "RSAPrivateKey | EllipticCurvePrivateKey":
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
     try:
         key = load_pem_private_key(pem, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:

@@ -41,7 +41,7 @@ class SnapshotReads:
             raise DatabaseBusyError from error
         try:
             async with (
-                self._database.read() as connection,
+                self._database.read_list() as connection,
                 connection.transaction(isolation="repeatable_read", readonly=True),
             ):
                 yield connection

@@ -76,7 +76,7 @@ class Schemas:
 
     async def list_page(self, name_prefix: str, moment: Moment, page: PageRequest[str]) -> Page[Schema]:
         """Return a page of schemas. Raises RevisionUnknownError or RevisionCompactedError."""
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             first = await revision_of(connection, moment) if page.revision is None else page.revision
             return await schemas.page(
                 connection, revision=first, name_prefix=name_prefix, after=page.after, limit=page.limit
@@ -84,7 +84,7 @@ class Schemas:
 
     async def list_versions(self, listing: SchemaVersionListing) -> VersionPage:
         """Return a page of versions, newest first. Raises ResourceNotFoundError or RevisionUnknownError."""
-        async with self._database.read() as connection:
+        async with self._database.read_list() as connection:
             await revision_of(connection, listing.moment)
             page = await schema_versions.page(
                 connection,

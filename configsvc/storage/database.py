@@ -14,7 +14,7 @@ from contextlib import (
 )
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 import structlog
@@ -31,6 +31,7 @@ from configsvc.storage.database_url import BadDatabaseUrlError, connect_argument
 from configsvc.storage.sessions import (
     CONNECT_TIMEOUT_SECONDS,
     Connection,
+    ReadSession,
     Session,
     SessionRefusedError,
     decode_jsonb,
@@ -65,6 +66,9 @@ COMMON_SETTINGS = {
     "search_path": "public",
     "jit": "off",
     "plan_cache_mode": "auto",
+    "enable_seqscan": "on",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
     "tcp_keepalives_idle": "20",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
@@ -85,14 +89,31 @@ COMMON_SETTINGS = {
     "bytea_output": "hex",
     "extra_float_digits": "1",
 }
-# Most filters of a list are unset; only a custom plan knows which index serves the others.
-READ_SETTINGS = COMMON_SETTINGS | {
-    "statement_timeout": "5s",
-    # Shorter, so that a locked table isn't taken for a slow filter.
-    "lock_timeout": "2s",
-    "plan_cache_mode": "force_custom_plan",
-    "default_transaction_read_only": "on",
+# Whatever the arguments of a lookup are, it has one good plan, and to plan it costs several times its execution. In a
+# database without statistics, the planner would prefer to read whole tables, and keep that plan.
+LOOKUP_PLANNER = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
 }
+# Most filters of a list are unset; only a custom plan knows which index serves the others.
+LIST_PLANNER = {
+    "plan_cache_mode": "force_custom_plan",
+    "enable_seqscan": "on",
+    "enable_hashjoin": "on",
+    "enable_mergejoin": "on",
+}
+READ_SETTINGS = (
+    COMMON_SETTINGS
+    | LOOKUP_PLANNER
+    | {
+        "statement_timeout": "5s",
+        # Shorter, so that a locked table isn't taken for a slow filter.
+        "lock_timeout": "2s",
+        "default_transaction_read_only": "on",
+    }
+)
 WRITE_SETTINGS = COMMON_SETTINGS | {
     "statement_timeout": f"{LARGE_WRITE_SECONDS:.0f}s",
     "lock_timeout": "2s",
@@ -217,24 +238,35 @@ class Database:
         yield labelled_gauge("database_connections", "Connections of the pools.", ("pool", "state"), sizes)
         yield from unreadable_rows.collect()
 
-    @asynccontextmanager
-    async def read(self) -> AsyncGenerator[Connection]:
-        """Yield a connection that answers callers. Raises DatabaseUnavailableError or DatabaseBusyError."""
-        async with (
-            self.turn("reads", ACQUIRE_TIMEOUT_SECONDS),
-            _acquired(self.reads, ACQUIRE_TIMEOUT_SECONDS) as connection,
-        ):
-            with _refused_if_locked():
-                yield connection
+    def read(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection for statements that find rows by their keys.
+
+        Raises DatabaseUnavailableError or DatabaseBusyError.
+        """
+        return self._reading("reads", self.reads, ACQUIRE_TIMEOUT_SECONDS, LOOKUP_PLANNER)
+
+    def read_list(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection for statements with optional filters. Raises what `read` raises."""
+        return self._reading("reads", self.reads, ACQUIRE_TIMEOUT_SECONDS, LIST_PLANNER)
+
+    def catch_up(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection for watches that are behind, waiting longer because watches are many.
+
+        Raises what `read` raises.
+        """
+        return self._reading("watches", self.watches, CATCH_UP_TIMEOUT_SECONDS, LOOKUP_PLANNER)
+
+    def read_snapshot(self) -> AbstractAsyncContextManager[Connection]:
+        """Yield a connection for the snapshot of a watch, waiting as `catch_up` does. Raises what `read` raises."""
+        return self._reading("watches", self.watches, CATCH_UP_TIMEOUT_SECONDS, LIST_PLANNER)
 
     @asynccontextmanager
-    async def catch_up(self) -> AsyncGenerator[Connection]:
-        """Yield a connection for watches, waiting longer because watches are many. Raises what `read` raises."""
-        async with (
-            self.turn("watches", CATCH_UP_TIMEOUT_SECONDS),
-            _acquired(self.watches, CATCH_UP_TIMEOUT_SECONDS) as connection,
-        ):
+    async def _reading(
+        self, name: str, pool: Pool, limit_seconds: float, planner: dict[str, str]
+    ) -> AsyncGenerator[Connection]:
+        async with self.turn(name, limit_seconds), _acquired(pool, limit_seconds) as connection:
             with _refused_if_locked():
+                await cast("ReadSession", connection).plan_with(planner)
                 yield connection
 
     @asynccontextmanager
@@ -314,10 +346,10 @@ async def open_database(url: str, *, workers: int = 1, turn: Turn) -> AsyncGener
     """
     sizes = pool_sizes(workers)
     async with (
-        _pool(url, READ_SETTINGS, size=sizes["reads"]) as reads,
+        _pool(url, READ_SETTINGS, size=sizes["reads"], connection_class=ReadSession) as reads,
         _pool(url, MERGE_SETTINGS, size=sizes["merges"]) as merges,
         _pool(url, WRITE_SETTINGS, size=sizes["writes"]) as writes,
-        _pool(url, READ_SETTINGS, size=sizes["watches"]) as watches,
+        _pool(url, READ_SETTINGS, size=sizes["watches"], connection_class=ReadSession) as watches,
         _pool(url, WRITE_SETTINGS, size=sizes["operations"], command_timeout=LARGE_WRITE_ANSWER_SECONDS) as operations,
     ):
         yield Database(reads=reads, merges=merges, writes=writes, watches=watches, operations=operations, turn=turn)
@@ -341,7 +373,12 @@ def _part(connections: int, workers: int) -> int:
 
 @asynccontextmanager
 async def _pool(
-    url: str, settings: dict[str, str], *, size: int, command_timeout: float | None = None
+    url: str,
+    settings: dict[str, str],
+    *,
+    size: int,
+    command_timeout: float | None = None,
+    connection_class: "type[asyncpg.Connection[Any]]" = asyncpg.Connection,
 ) -> AsyncGenerator[Pool]:
     pool: Any = asyncpg.create_pool(
         **connect_arguments(url),
@@ -351,6 +388,7 @@ async def _pool(
         command_timeout=command_timeout or COMMAND_TIMEOUT_SECONDS,
         init=partial(_prepare, settings),
         reset=_keep_session,
+        connection_class=connection_class,
         server_settings=startup_settings(settings),
     )
     await pool

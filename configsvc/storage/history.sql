@@ -72,9 +72,12 @@ LIMIT 1;
 -- The configuration with id $1 at revision $2; nulls if it did not exist. A binary search, because it may have many
 -- versions.
 WITH RECURSIVE search AS (
-    SELECT min(version) - 1 AS low, max(version) AS high
-    FROM change_records
-    WHERE kind = 'CONFIGURATION' AND resource_id = $1
+    -- Not min and max, for which a generic plan, made for resources with few versions, reads them all.
+    SELECT
+        (SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version LIMIT 1) - 1 AS low,
+        (
+            SELECT version FROM change_records WHERE kind = 'CONFIGURATION' AND resource_id = $1 ORDER BY version DESC LIMIT 1
+        ) AS high
     UNION ALL
     SELECT
         CASE WHEN middle.revision <= $2 THEN middle.version ELSE search.low END,
@@ -85,12 +88,14 @@ WITH RECURSIVE search AS (
         FROM change_records AS r
         JOIN commits ON commits.id = r.commit_id
         WHERE r.kind = 'CONFIGURATION' AND r.resource_id = $1 AND r.version = (search.low + search.high + 1) / 2
+        -- Otherwise a generic plan joins all versions, in each step.
+        LIMIT 1
     ) AS middle
     WHERE search.low < search.high
 )
 SELECT
     revision_counter.revision AS head_revision, compaction.revision AS compacted_revision,
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content::text AS config, r.schema, r.schema_version,
     r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
     commits.time AS update_time, r.created_by, r.actor AS updated_by
 FROM revision_counter
@@ -123,7 +128,7 @@ WITH page AS (
 )
 SELECT
     kept.oldest_version, m.rows_found,
-    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content::text END AS config,
     m.schema, m.schema_version, m.version, commits.revision,
     coalesce(nullif(m.create_time, m.time), commits.time) AS create_time, commits.time AS update_time, m.created_by,
     m.actor AS updated_by, m.operation, m.reason, m.request_id, m.origin ->> 'change_request' AS change_request,

@@ -32,6 +32,21 @@ class SessionRefusedError(Exception):
     """A session that the service cannot rely on. The text says why, and what to do."""
 
 
+class ReadSession(asyncpg.Connection):  # type: ignore[type-arg]
+    """A session whose planner follows the kind of its work."""
+
+    _planner: dict[str, str] | None = None
+
+    async def plan_with(self, settings: dict[str, str]) -> None:
+        """Give the planner these settings, unless it has them from the work before. Raises what asyncpg raises."""
+        if self._planner is settings:
+            return
+        # Unknown until it is done.
+        self._planner = None
+        await self.execute("".join(f"SET {name} = {value};" for name, value in settings.items()))
+        self._planner = settings
+
+
 class ReplicaError(ConnectionError):
     """A server in recovery. Another one is the primary, or this one is about to be promoted."""
 

@@ -129,7 +129,7 @@ class Watches:
 
         The connection is held until the page is encoded, so that few pages are in memory as they were read.
         """
-        async with self._database.catch_up() as connection:
+        async with self._database.read_snapshot() as connection:
             page = await configurations.page(connection, query)
             self._feed.check_history(sending.history)
             fresh = tuple(

@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import pty
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,11 +92,13 @@ class Cli:
             await process.wait()
 
     @asynccontextmanager
-    async def terminal(self, *arguments: str, **variables: str) -> AsyncGenerator["Terminal"]:
+    async def terminal(
+        self, *arguments: str, command: Sequence[str] = CONFIGSVC, **variables: str
+    ) -> AsyncGenerator["Terminal"]:
         """Run a command on a terminal of its own."""
         ours, theirs = pty.openpty()
         process = await asyncio.create_subprocess_exec(
-            *CONFIGSVC,
+            *command,
             *arguments,
             cwd=self.folder,
             env=self.environment(**variables),

@@ -51,6 +51,10 @@ async def test_commands_options_and_names_are_completed(cli: Cli, application: s
     assert await completed(cli, f"configsvc config get {name}/eu/") == [f"{name}/eu/api", f"{name}/eu/web"]
     assert await completed(cli, f"configsvc schema get {name[:10]}") == [name]
     assert await completed(cli, f"configsvc app delete {name[:10]}") == [name]
+    assert await completed(cli, f"configsvc exec --config {name}/u") == [f"{name}/us"]
+    assert await completed(cli, "configsvc exec --on-change si") == ["signal"]
+    assert await completed(cli, f"configsvc open config {name}/u") == [f"{name}/us"]
+    assert await completed(cli, f"configsvc open app {name[:10]}") == [name]
     await cli.ok("context", "set", "prod", "--server", "x:1")
     assert await completed(cli, "configsvc context use p") == ["prod"]
 

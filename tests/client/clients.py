@@ -3,11 +3,17 @@
 import asyncio
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from configsvc.client import Change, ConfigClient
+from tests.docs.test_follower import served
+from tests.identity.provider import reserved_port
+from tests.proxy import Proxy, proxied_address
+from tests.service import Service
 from tests.storage.reading import Session
 
 LIMIT_SECONDS = 30.0
@@ -16,6 +22,49 @@ LIMIT_SECONDS = 30.0
 def client_of(address: str, **options: Any) -> ConfigClient:
     """Return a client of the application shop."""
     return ConfigClient(address, application="shop", **options)
+
+
+def addresses_of(service: Service) -> tuple[str, str]:
+    """Return the addresses of both doors."""
+    return service.address, f"http://{service.http_address}"
+
+
+@dataclass(frozen=True, slots=True)
+class Doors:
+    """The doors of services that run one after the other."""
+
+    database_url: str
+    rpc: str
+    http: str
+
+    def served(self) -> AbstractAsyncContextManager[None]:
+        """Run a service."""
+        return served(self.database_url, self.rpc, http_listen=self.http)
+
+    @asynccontextmanager
+    async def clients(self, **options: Any) -> AsyncGenerator[list[ConfigClient]]:
+        """Start a client of each door, and end the service that they started with."""
+        async with AsyncExitStack() as stack:
+            async with self.served():
+                clients = [client_of(address, **options) for address in (self.rpc, f"http://{self.http}")]
+                for one in clients:
+                    await stack.enter_async_context(one)
+            yield clients
+
+
+@contextmanager
+def doors_of(database_url: str, folder: Path) -> Generator[Doors]:
+    """Yield doors that nobody else uses."""
+    with reserved_port() as port:
+        yield Doors(database_url, f"unix:{folder}/socket", f"127.0.0.1:{port}")
+
+
+@asynccontextmanager
+async def proxied(address: str) -> AsyncGenerator[tuple[Proxy, str]]:
+    """Yield a network that a test can break, and an address behind it."""
+    door = address.removeprefix("http://")
+    async with proxied_address(door) as (network, behind):
+        yield network, address.replace(door, behind)
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import json
 import pickle
 import threading
 import time
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,22 +25,23 @@ from configsvc.client import (
     Tls,
 )
 from configsvc.client.grpc_transport import GrpcTransport
+from configsvc.client.http_transport import HttpTransport
 from configsvc.client.settings import Settings
-from tests.client.clients import client_of, put, remove, run_program, shown, until
-from tests.docs.test_follower import served
+from tests.client.clients import addresses_of, client_of, doors_of, proxied, put, remove, run_program, shown, until
 from tests.identity.authorities import Authority, files_in, uri
 from tests.identity.tokens import oidc_settings, token
-from tests.proxy import proxied_address
 from tests.service import Service, running_service
 from tests.storage.reading import Session
 
 # An address at which nobody listens.
 NOWHERE = "127.0.0.1:9"
+HTTP: dict[str, Any] = {"http_listen": "127.0.0.1:0"}
+OVER_BOTH = pytest.mark.parametrize("nowhere", [NOWHERE, f"http://{NOWHERE}"])
 
 
-async def test_a_read_comes_from_memory_without_an_await(service: Service, psql: Session) -> None:
+async def test_a_read_comes_from_memory_without_an_await(address: str, service: Service, psql: Session) -> None:
     await put(psql, "limits", '{"requests": 5, "nested": {"list": [1, 2.5, "three", null]}}')
-    async with client_of(service.address) as configs:
+    async with client_of(address) as configs:
         service.stop.set()
         assert configs["limits"] == {"requests": 5, "nested": {"list": [1, 2.5, "three", None]}}
         assert "limits" in configs
@@ -67,9 +69,9 @@ async def test_a_content_cannot_be_changed_by_accident_but_copied(service: Servi
         assert json.loads(json.dumps(limits)) == pickle.loads(pickle.dumps(limits)) == {"a": {"b": [1, {"c": 2}]}}
 
 
-async def test_a_change_arrives_in_the_iteration_and_in_reads(service: Service, psql: Session) -> None:
+async def test_a_change_arrives_in_the_iteration_and_in_reads(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
-    async with client_of(service.address) as configs:
+    async with client_of(address) as configs:
         changes = configs.changes("limits")
         await put(psql, "other", "{}")
         await put(psql, "limits", '{"n": 2}')
@@ -82,11 +84,11 @@ async def test_a_change_arrives_in_the_iteration_and_in_reads(service: Service, 
     assert [change async for change in changes] == []
 
 
-async def test_a_commit_over_several_configurations_is_seen_as_one(service: Service, psql: Session) -> None:
+async def test_a_commit_over_several_configurations_is_seen_as_one(address: str, psql: Session) -> None:
     await put(psql, "a", '{"n": 0}')
     await put(psql, "b", '{"n": 0}')
     seen: list[tuple[Any, Any]] = []
-    async with client_of(service.address) as configs:
+    async with client_of(address) as configs:
         changes = configs.changes()
         for number in range(1, 30):
             await psql.execute("UPDATE configurations SET config = jsonb_build_object('n', $1::int)", number)
@@ -98,9 +100,9 @@ async def test_a_commit_over_several_configurations_is_seen_as_one(service: Serv
     assert all(a == b for a, b in seen)
 
 
-async def test_a_slow_reader_gets_several_changes_as_one(service: Service, psql: Session) -> None:
+async def test_a_slow_reader_gets_several_changes_as_one(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 0}')
-    async with client_of(service.address) as configs:
+    async with client_of(address) as configs:
         changes = configs.changes()
         for number in range(1, 6):
             await put(psql, "limits", f'{{"n": {number}}}')
@@ -120,27 +122,28 @@ async def test_what_came_and_went_is_no_change_for_a_slow_reader(service: Servic
 
 
 async def test_a_failure_that_nobody_has_foreseen_is_logged_and_outlived(
-    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    address: str, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     await put(psql, "limits", "{}")
-    stream, failures = GrpcTransport.stream, [RuntimeError("can't start new thread")]
+    transport = HttpTransport if address.startswith("http") else GrpcTransport
+    stream, failures = transport.stream, [RuntimeError("can't start new thread")]
 
     def fail_once(*arguments: Any) -> Any:
         if failures:
             raise failures.pop()
         return stream(*arguments)
 
-    monkeypatch.setattr(GrpcTransport, "stream", fail_once)
-    async with client_of(service.address) as configs:
+    monkeypatch.setattr(transport, "stream", fail_once)
+    async with client_of(address) as configs:
         assert configs["limits"] == {}
     assert "Traceback" in caplog.text
     assert "can't start new thread" in caplog.text
 
 
-async def test_only_the_chosen_names_are_followed(service: Service, psql: Session) -> None:
+async def test_only_the_chosen_names_are_followed(address: str, psql: Session) -> None:
     for name in ("a", "b/x", "b/y"):
         await put(psql, name, "{}")
-    async with client_of(service.address, names=["a"]) as one, client_of(service.address, prefix="b/") as two:
+    async with client_of(address, names=["a"]) as one, client_of(address, prefix="b/") as two:
         assert sorted(one.snapshot()) == ["a"]
         assert sorted(two.snapshot()) == ["b/x", "b/y"]
 
@@ -155,18 +158,21 @@ async def test_reads_before_the_start_raise(service: Service) -> None:
 
 
 async def test_the_start_is_bounded_and_says_what_is_wrong() -> None:
-    for address in (NOWHERE, "no-such-host.invalid:50051"):
+    async def fails(address: str) -> None:
         started = time.monotonic()
         with pytest.raises(NotReadyError, match="UNAVAILABLE"):
             await client_of(address, start_timeout=1.0).start()
         assert time.monotonic() - started < 20
 
+    addresses = NOWHERE, "no-such-host.invalid:50051", f"http://{NOWHERE}", "https://no-such-host.invalid"
+    await asyncio.gather(*map(fails, addresses))
 
-async def test_the_start_is_bounded_where_the_network_swallows_everything(service: Service) -> None:
-    async with proxied_address(service.address) as (network, address):
+
+async def test_the_start_is_bounded_where_the_network_swallows_everything(address: str) -> None:
+    async with proxied(address) as (network, behind):
         network.freeze()
         with pytest.raises(NotReadyError, match="no answer"):
-            await client_of(address, start_timeout=0.5).start()
+            await client_of(behind, start_timeout=0.5).start()
         network.restore()
 
 
@@ -201,95 +207,83 @@ asyncio.run(main())
 """
 
 
-async def test_no_task_and_no_thread_outlives_the_close(service: Service, psql: Session, tmp_path: Path) -> None:
+async def test_no_task_and_no_thread_outlives_the_close(address: str, psql: Session, tmp_path: Path) -> None:
     await put(psql, "limits", "{}")
-    await run_program(OUTLIVES_NOTHING, service.address, str(tmp_path / "copies"))
+    await run_program(OUTLIVES_NOTHING, address, str(tmp_path / "copies"))
 
 
 async def test_restarts_of_the_service_are_outlived_and_nothing_is_missed(
     database_url: str, psql: Session, tmp_path: Path
 ) -> None:
-    listen = f"unix:{tmp_path}/socket"
     await put(psql, "limits", '{"n": 1}')
-    async with served(database_url, listen):
-        configs = client_of(listen)
-        await configs.start()
-    try:
-        await until(lambda: not configs.status.is_connected)
-        await put(psql, "limits", '{"n": 2}')
-        assert configs["limits"] == {"n": 1}
-        assert "SHUTTING_DOWN" in configs.status.last_error or "UNAVAILABLE" in configs.status.last_error
-        async with served(database_url, listen):
-            await until(lambda: configs["limits"] == {"n": 2})
-            await until(lambda: configs.status.is_connected)
-            assert configs.status.last_error == ""
-    finally:
-        await configs.close()
+    with doors_of(database_url, tmp_path) as doors:
+        async with doors.clients() as both:
+            await until(lambda: not any(configs.status.is_connected for configs in both))
+            await put(psql, "limits", '{"n": 2}')
+            for configs in both:
+                assert configs["limits"] == {"n": 1}
+                assert "SHUTTING_DOWN" in configs.status.last_error or "UNAVAILABLE" in configs.status.last_error
+            async with doors.served():
+                await until(lambda: all(configs["limits"] == {"n": 2} for configs in both))
+                await until(lambda: all(configs.status.is_connected for configs in both))
+                assert [configs.status.last_error for configs in both] == ["", ""]
 
 
 async def test_the_view_is_never_blank_while_it_begins_anew_after_compaction(
     database_url: str, psql: Session, tmp_path: Path
 ) -> None:
-    listen = f"unix:{tmp_path}/socket"
     await put(psql, "limits", '{"n": 1}')
     await put(psql, "gone", "{}")
-    async with served(database_url, listen):
-        configs = client_of(listen)
-        await configs.start()
-    try:
-        await remove(psql, "gone")
-        await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
-        assert sorted(configs.snapshot()) == ["gone", "limits"]
-        changes = configs.changes()
-        async with served(database_url, listen):
-            assert shown(await anext(changes)) == ("gone", {}, None)
-        assert sorted(configs.snapshot()) == ["limits"]
-    finally:
-        await configs.close()
+    with doors_of(database_url, tmp_path) as doors:
+        async with doors.clients() as both:
+            await remove(psql, "gone")
+            await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
+            assert [sorted(configs.snapshot()) for configs in both] == [["gone", "limits"]] * 2
+            changes = [configs.changes() for configs in both]
+            async with doors.served():
+                for one in changes:
+                    assert shown(await anext(one)) == ("gone", {}, None)
+            assert [sorted(configs.snapshot()) for configs in both] == [["limits"]] * 2
 
 
 @pytest.mark.parametrize("accepts", [False, True])
 async def test_an_empty_snapshot_where_there_was_data_is_for_the_policy_to_accept(
     accepts: bool, database_url: str, psql: Session, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    listen = f"unix:{tmp_path}/socket"
     await put(psql, "limits", '{"n": 1}')
-    async with served(database_url, listen):
-        configs = client_of(listen, accept_empty=accepts)
-        await configs.start()
-    try:
-        await remove(psql, "limits")
-        await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
-        async with served(database_url, listen):
-            await until(lambda: configs.status.has_refused_empty != ("limits" not in configs))
-            assert configs.status.has_refused_empty != accepts
-            assert ("limits" in configs) != accepts
-            assert ("refused an empty snapshot" in caplog.text) != accepts
-            await put(psql, "flags", "{}")
-            await until(lambda: sorted(configs.snapshot()) == ["flags"])
-            assert not configs.status.has_refused_empty
-    finally:
-        await configs.close()
+    with doors_of(database_url, tmp_path) as doors:
+        async with doors.clients(accept_empty=accepts) as both:
+            await remove(psql, "limits")
+            await psql.execute("UPDATE compaction SET revision = (SELECT revision FROM revision_counter)")
+            async with doors.served():
+                for configs in both:
+                    await until(lambda: configs.status.has_refused_empty != ("limits" not in configs))  # noqa: B023
+                    assert configs.status.has_refused_empty != accepts
+                    assert ("limits" in configs) != accepts
+                assert caplog.text.count("refused an empty snapshot") == (0 if accepts else 2)
+                await put(psql, "flags", "{}")
+                await until(lambda: all(sorted(configs.snapshot()) == ["flags"] for configs in both))
+                assert not any(configs.status.has_refused_empty for configs in both)
 
 
 async def test_a_connection_that_is_silently_lost_is_noticed_after_three_bookmarks(
-    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch
+    address: str, psql: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("configsvc.client.engine.LOST_SECONDS", 0.6)
     async with (
-        proxied_address(service.address) as (network, address),
-        client_of(address, stale_after=0.3, on_stale="keep") as configs,
+        proxied(address) as (network, behind),
+        client_of(behind, stale_after=0.3, on_stale="keep") as configs,
     ):
         network.swallow()
         await put(psql, "limits", "{}")
         await until(lambda: "limits" in configs)
 
 
-async def test_staleness_is_known_from_bookmarks(service: Service, psql: Session) -> None:
+async def test_staleness_is_known_from_bookmarks(address: str, psql: Session) -> None:
     await put(psql, "limits", "{}")
     async with (
-        proxied_address(service.address) as (network, address),
-        client_of(address, stale_after=1.0, on_stale="raise") as configs,
+        proxied(address) as (network, behind),
+        client_of(behind, stale_after=1.0, on_stale="raise") as configs,
     ):
         network.freeze()
         await until(lambda: configs.staleness > 1.0)
@@ -314,22 +308,30 @@ async def test_the_policy_for_staleness_keeps_or_warns_once(
         assert caplog.text.count("s old") == 1
 
 
-async def test_a_token_that_expires_is_a_normal_reconnect(database_url: str, psql: Session, tmp_path: Path) -> None:
-    await put(psql, "limits", '{"n": 1}')
-    asked: list[float] = []
+class Renewed:
+    """A function that returns a token, which expires soon."""
 
-    async def renewed() -> str:
-        asked.append(time.time())
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    async def __call__(self) -> str:
+        self.asked.append(time.time())
         await asyncio.sleep(0)
         return token("root", exp=time.time() + 1.5)
 
-    async with (
-        running_service(database_url, **oidc_settings(tmp_path, oidc_leeway_seconds=0)) as service,
-        client_of(service.address, token=renewed) as configs,
-    ):
-        await until(lambda: len(asked) >= 2 and configs.status.is_connected)
+
+async def test_a_token_that_expires_is_a_normal_reconnect(database_url: str, psql: Session, tmp_path: Path) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    async with AsyncExitStack() as stack:
+        settings = oidc_settings(tmp_path, oidc_leeway_seconds=0) | HTTP
+        service = await stack.enter_async_context(running_service(database_url, **settings))
+        tokens = [Renewed(), Renewed()]
+        pairs = zip(addresses_of(service), tokens, strict=True)
+        both = [await stack.enter_async_context(client_of(address, token=renewed)) for address, renewed in pairs]
+        await until(lambda: all(len(renewed.asked) >= 2 for renewed in tokens))
+        await until(lambda: all(configs.status.is_connected for configs in both))
         await put(psql, "limits", '{"n": 2}')
-        await until(lambda: configs["limits"] == {"n": 2})
+        await until(lambda: all(configs["limits"] == {"n": 2} for configs in both))
 
 
 async def test_a_token_function_that_fails_or_hangs_stops_nothing(
@@ -359,10 +361,11 @@ async def test_a_token_function_that_fails_or_hangs_stops_nothing(
 async def test_a_refusal_for_good_fails_the_start_at_once_with_its_reason(
     given: str, reason: str, database_url: str, tmp_path: Path
 ) -> None:
-    async with running_service(database_url, **oidc_settings(tmp_path)) as service:
-        with pytest.raises(StoppedError, match=reason) as caught:
-            await client_of(service.address, token=token(given) if given else None, start_timeout=60).start()
-        assert caught.value.reason == reason
+    async with running_service(database_url, **oidc_settings(tmp_path), **HTTP) as service:
+        for address in addresses_of(service):
+            with pytest.raises(StoppedError, match=reason) as caught:
+                await client_of(address, token=token(given) if given else None, start_timeout=60).start()
+            assert caught.value.reason == reason
 
 
 async def test_who_loses_its_role_keeps_its_view_and_is_told(database_url: str, psql: Session, tmp_path: Path) -> None:
@@ -371,16 +374,18 @@ async def test_who_loses_its_role_keeps_its_view_and_is_told(database_url: str, 
         """INSERT INTO role_bindings (principal, role, application_id)
         SELECT 'user:ann', 'VIEWER', id FROM applications"""
     )
-    async with (
-        running_service(database_url, **oidc_settings(tmp_path)) as service,
-        client_of(service.address, token=token("ann")) as configs,
-    ):
-        changes = configs.changes()
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(running_service(database_url, **oidc_settings(tmp_path), **HTTP))
+        both = [
+            await stack.enter_async_context(client_of(address, token=token("ann"))) for address in addresses_of(service)
+        ]
+        changes = [configs.changes() for configs in both]
         await psql.execute("DELETE FROM role_bindings WHERE principal = 'user:ann'")
-        with pytest.raises(StoppedError, match="PERMISSION_DENIED"):
-            await anext(changes)
-        assert configs["limits"] == {}
-        assert "PERMISSION_DENIED" in configs.status.stopped
+        for configs, one in zip(both, changes, strict=True):
+            with pytest.raises(StoppedError, match="PERMISSION_DENIED"):
+                await anext(one)
+            assert configs["limits"] == {}
+            assert "PERMISSION_DENIED" in configs.status.stopped
 
 
 async def test_no_token_leaves_the_machine_in_clear_text_by_accident() -> None:
@@ -388,6 +393,13 @@ async def test_no_token_leaves_the_machine_in_clear_text_by_accident() -> None:
         client_of("config:50051", token="secret")
     for options in ({"tls": True}, {"tls": Tls()}, {"tls": False}):
         client_of("config:50051", token="secret", **options)
+    with pytest.raises(ValueError, match="clear text"):
+        client_of("http://config", token="secret")
+    with pytest.raises(ValueError, match="clear text"):
+        client_of("localhost:50051", token="secret", http_address="http://config")
+    client_of("https://config", token="secret")
+    client_of("http://config", token="secret", tls=False)
+    client_of("http://localhost:50080", token="secret")
     assert "secret" not in repr(Settings(address="localhost:1", application="shop", token="secret"))
 
 
@@ -404,6 +416,10 @@ async def test_no_token_leaves_the_machine_in_clear_text_by_accident() -> None:
         ("127.example.com:50051", False),
         ("10.0.0.1:50051", False),
         ("config:50051", False),
+        ("http://localhost:50080/prefix", True),
+        ("HTTPS://[::1]", True),
+        ("http://localhost.example.com", False),
+        ("https://10.0.0.1:50080", False),
     ],
 )
 def test_only_addresses_of_this_machine_are_taken_for_such(address: str, is_local: bool) -> None:
@@ -412,12 +428,43 @@ def test_only_addresses_of_this_machine_are_taken_for_such(address: str, is_loca
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"application": ""}, {"address": ""}, {"names": "limits"}, {"names": ["a"], "prefix": "b"}, {"on_stale": "die"}],
+    [
+        {"application": ""},
+        {"address": ""},
+        {"names": "limits"},
+        {"names": ["a"], "prefix": "b"},
+        {"on_stale": "die"},
+        {"address": "http://config", "http_address": "http://config"},
+        {"address": "https://config", "tls": False},
+        {"address": "http://config", "tls": True},
+        {"http_address": "http://config", "tls": Tls()},
+        {"http_address": "config:50080"},
+    ],
 )
 def test_wrong_options_are_refused_at_once(wrong: dict[str, Any]) -> None:
     options: dict[str, Any] = {"address": "config:1", "application": "shop"}
-    with pytest.raises(ValueError, match=r"must|set"):
+    with pytest.raises(ValueError, match=r"must|set|https://"):
         Settings(**options | wrong)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://",
+        "http://user:secret@config",
+        "http://config?a=secret",
+        "http://config#secret",
+        "https://config:secret",
+        "http://config/ secret",
+        "http://config/\nsecret",
+        f"http://{'secret' * 20}.example.com",
+        "https://[secret",
+    ],
+)
+def test_what_is_no_address_of_the_http_door_is_refused_without_being_repeated(url: str) -> None:
+    with pytest.raises(ValueError, match="HTTP address") as caught:
+        Settings(address=url, application="shop")
+    assert "secret" not in str(caught.value)
 
 
 async def test_a_token_from_a_file_may_end_with_a_line_break(database_url: str, tmp_path: Path, psql: Session) -> None:
@@ -439,12 +486,17 @@ async def test_a_client_speaks_tls_with_a_certificate_of_its_own(
     certificate.write_bytes(pair.certificate)
     key.write_bytes(pair.key)
     trusted.write_bytes(authority.pem)
-    async with running_service(database_url, credentials=authority.trusting(pair), **files.settings()) as service:
-        address = service.address.replace("127.0.0.1", "localhost")
-        async with client_of(address, tls=Tls(authority=trusted, certificate=certificate, key=key)) as configs:
-            assert configs["limits"] == {}
-        with pytest.raises(NotReadyError):
-            await client_of(address, tls=True, start_timeout=1.0).start()
+    own = Tls(authority=trusted, certificate=certificate, key=key)
+    async with AsyncExitStack() as stack:
+        service = await stack.enter_async_context(
+            running_service(database_url, credentials=authority.trusting(pair), **files.settings(), **HTTP)
+        )
+        http_address = f"https://{service.http_address}"
+        for address in (one.replace("127.0.0.1", "localhost") for one in (service.address, http_address)):
+            async with client_of(address, tls=own) as configs:
+                assert configs["limits"] == {}
+            with pytest.raises(NotReadyError):
+                await client_of(address, tls=True, start_timeout=1.0).start()
 
 
 class Limits(BaseModel):
@@ -579,12 +631,14 @@ async def test_a_callback_can_read_and_sees_the_change(service: Service, psql: S
         await until(lambda: seen == [{"n": 1}])
 
 
-async def test_a_watch_says_who_it_is(service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_watch_says_who_it_is(
+    address: str, service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from configsvc.client import Instance  # noqa: PLC0415
 
     monkeypatch.setenv("CONFIGSVC_INSTANCE", "payments-7f9c")
     instance = Instance(labels={"zone": "eu"}, program="payments", version="1.2")
-    async with client_of(service.address, instance=instance) as configs:
+    async with client_of(address, instance=instance) as configs:
         (watch,) = (await service.server.ListWatches(ListWatchesRequest())).watches
         shown = watch.instance
         assert (shown.id, dict(shown.labels)) == ("payments-7f9c", {"zone": "eu"})
@@ -597,8 +651,8 @@ async def test_importing_and_making_a_client_imports_no_grpc_and_does_no_io() ->
     await run_program("""
 import sys, threading
 from configsvc.client import ConfigClient
-configs = ConfigClient("config:50051", application="payments")
-heavy = [name for name in ("grpc", "google.protobuf", "pydantic", "configapi") if name in sys.modules]
+configs = ConfigClient("config:50051", application="payments", http_address="https://config/")
+heavy = [name for name in ("grpc", "google.protobuf", "pydantic", "configapi", "http.client") if name in sys.modules]
 assert not heavy, heavy
 assert threading.active_count() == 1
 """)
@@ -616,25 +670,29 @@ uvloop.run(main())
 """
 
 
-async def test_a_client_works_under_uvloop(service: Service, psql: Session) -> None:
+async def test_a_client_works_under_uvloop(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
-    assert await run_program(UNDER_UVLOOP, service.address) == "{'n': 1}\n"
+    assert await run_program(UNDER_UVLOOP, address) == "{'n': 1}\n"
 
 
-async def test_attempts_leave_nothing_behind(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+@OVER_BOTH
+async def test_attempts_leave_nothing_behind(
+    nowhere: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", 0.0)
     caplog.set_level("INFO", "configsvc.client")
     threads = threading.active_count()
-    starting = asyncio.create_task(client_of(NOWHERE, start_timeout=60.0).start())
+    starting = asyncio.create_task(client_of(nowhere, start_timeout=60.0).start())
     await until(lambda: caplog.text.count("will be opened again") > 200)
     starting.cancel()
     await asyncio.wait((starting,))
     await until(lambda: threading.active_count() <= threads)
 
 
+@OVER_BOTH
 @pytest.mark.parametrize("seconds", [0.0, 0.3])
-async def test_a_close_ends_a_start_that_waits(seconds: float, tmp_path: Path) -> None:
-    configs = client_of(NOWHERE, start_timeout=60.0, disk_folder=tmp_path)
+async def test_a_close_ends_a_start_that_waits(nowhere: str, seconds: float, tmp_path: Path) -> None:
+    configs = client_of(nowhere, start_timeout=60.0, disk_folder=tmp_path)
     starting = asyncio.create_task(configs.start())
     await asyncio.sleep(seconds)
     await configs.close()

@@ -45,18 +45,18 @@ OUTLIVES_NOTHING = """
 import gc, os, sys, threading, time
 from configsvc.client.blocking import ConfigClient
 from configsvc.client import NotReadyError
-for address in (sys.argv[1], sys.argv[1], "127.0.0.1:9"):
+for address in (sys.argv[1], sys.argv[1], sys.argv[2]):
     ended = threading.Event()
     def follow(changes):
         for change in changes: pass
         ended.set()
-    configs = ConfigClient(address, application="shop", start_timeout=5 if address != "127.0.0.1:9" else 0.2)
+    configs = ConfigClient(address, application="shop", start_timeout=5 if address == sys.argv[1] else 0.2)
     configs.on_change(lambda change: None)
     threading.Thread(target=follow, args=(configs.changes(),)).start()
     try:
         configs.start()
     except NotReadyError:
-        assert address == "127.0.0.1:9"
+        assert address == sys.argv[2]
     configs.close()
     assert ended.wait(10)
     for _ in range(500):
@@ -87,9 +87,9 @@ except KeyboardInterrupt:
 """
 
 
-async def test_a_program_without_a_loop_reads_from_memory(service: Service, psql: Session) -> None:
+async def test_a_program_without_a_loop_reads_from_memory(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
-    assert await run_program(READS, service.address) == "1 ['limits'] None service\n"
+    assert await run_program(READS, address) == "1 ['limits'] None service\n"
 
 
 async def test_a_program_without_a_loop_waits_for_changes(service: Service, psql: Session) -> None:
@@ -106,14 +106,14 @@ async def test_a_program_without_a_loop_waits_for_changes(service: Service, psql
     assert (await running).splitlines()[-1] in {"3 3 3", "2 3 3"}
 
 
-async def test_nothing_outlives_the_close(service: Service, psql: Session) -> None:
+async def test_nothing_outlives_the_close(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
-    await run_program(OUTLIVES_NOTHING, service.address)
+    await run_program(OUTLIVES_NOTHING, address, "http://127.0.0.1:9" if address.startswith("http") else "127.0.0.1:9")
 
 
-async def test_a_program_that_forgets_to_close_ends(service: Service, psql: Session) -> None:
+async def test_a_program_that_forgets_to_close_ends(address: str, psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
-    assert await run_program(FORGETS_TO_CLOSE, service.address) == "1\n"
+    assert await run_program(FORGETS_TO_CLOSE, address) == "1\n"
 
 
 async def test_an_interrupt_ends_the_start_and_its_thread() -> None:
@@ -174,11 +174,11 @@ class Readers:
                 self.torn.append(snapshot)
 
 
-async def test_threads_read_whole_views_while_they_change(service: Service, psql: Session) -> None:
+async def test_threads_read_whole_views_while_they_change(address: str, psql: Session) -> None:
     await put(psql, "a", '{"n": 0}')
     await put(psql, "b", '{"n": 0}')
     readers = Readers()
-    following = asyncio.create_task(asyncio.to_thread(readers.follow, service.address))
+    following = asyncio.create_task(asyncio.to_thread(readers.follow, address))
     while not following.done():
         for number in range(21):
             await psql.execute("UPDATE configurations SET config = jsonb_build_object('n', $1::int)", number)
@@ -188,8 +188,9 @@ async def test_threads_read_whole_views_while_they_change(service: Service, psql
     assert readers.torn == []
 
 
-def test_a_close_ends_a_start_that_waits() -> None:
-    configs = ConfigClient("127.0.0.1:9", application="shop", start_timeout=60.0)
+@pytest.mark.parametrize("nowhere", ["127.0.0.1:9", "http://127.0.0.1:9"])
+def test_a_close_ends_a_start_that_waits(nowhere: str) -> None:
+    configs = ConfigClient(nowhere, application="shop", start_timeout=60.0)
     threading.Timer(0.3, configs.close).start()
     begun = time.monotonic()
     with pytest.raises(ConfigError, match="closed while starting"):

@@ -1,6 +1,7 @@
 """Programs that fork, with real processes."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -11,7 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.client.clients import LIMIT_SECONDS, put, run_program
+from tests.client.clients import LIMIT_SECONDS, addresses_of, put, run_program
+from tests.docs.test_guide import line_with, process
 from tests.service import Service
 from tests.storage.reading import Session
 
@@ -34,7 +36,7 @@ with ConfigClient(sys.argv[1], application="shop", stale_after=sys.maxsize) as c
         try:
             ConfigClient(sys.argv[1], application="shop").start()
         except ConfigError as error:
-            print(str(error)[-33:])
+            print(str(error)[-48:])
         configs.close()
         sys.exit(7)
     _, status = os.waitpid(child, 0)
@@ -98,6 +100,103 @@ asyncio.run(main())
 """
 
 
+# The child first uses its client when it is told to. Each parent has a child: the last one follows.
+FOLLOWS_ON = """
+import json, logging, os, sys, threading, time
+from configsvc.client import ConfigError
+from configsvc.client.blocking import ConfigClient
+
+def until(condition):
+    end = time.monotonic() + 40
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+def follow(configs, earlier):
+    print("forked", flush=True)
+    until(lambda: os.path.exists(sys.argv[4]))
+    changes = configs.changes("limits")
+    print(configs["limits"]["n"], flush=True)
+    change = next(changes)
+    print(change.before.content["n"], change.after.content["n"], configs["limits"]["n"], flush=True)
+    until(lambda: seen and configs.status.is_connected)
+    print(seen, configs.status.is_forked, configs.status.last_error == "", bound.value.n)
+    try:
+        next(earlier)
+    except ConfigError as error:
+        print(error)
+    # One that is started there uses HTTP, too.
+    with ConfigClient(sys.argv[1], application="shop", **options) as another:
+        print(another["limits"]["n"])
+    configs.close()
+    print(configs["limits"]["n"], configs.status.is_connected)
+
+def fork(generations):
+    child = os.fork()
+    if child == 0:
+        if generations > 1:
+            fork(generations - 1)
+        else:
+            follow(configs, iteration)
+        if generations > 1:
+            # What was not used and is closed never begins.
+            configs.close()
+            assert (configs["limits"]["n"], threading.active_count()) == (1, 1)
+        # Everything is torn down, which must not touch what the parent has open.
+        sys.exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+
+from dataclasses import dataclass
+@dataclass
+class Limits:
+    n: int
+
+class Kept(logging.Handler):
+    def emit(self, record):
+        ends.append(record.getMessage())
+
+options = json.loads(sys.argv[2])
+seen, ends = [], []
+logging.getLogger("configsvc.client").setLevel("INFO")
+logging.getLogger("configsvc.client").addHandler(Kept())
+with ConfigClient(sys.argv[1], application="shop", **options) as configs:
+    configs.on_change(lambda change: seen.append(change.after.content["n"]))
+    bound, iteration = configs.bind("limits", Limits), configs.changes()
+    fork(int(sys.argv[3]))
+    until(lambda: configs["limits"]["n"] == 2)
+    print(configs.status.is_connected, next(iteration).after.content["n"], ends)
+"""
+
+CHILDREN_FOLLOW_ON = """
+import asyncio, logging, multiprocessing, os, sys, time
+from configsvc.client import ConfigClient, blocking
+
+def follow(configs):
+    print("forked", configs["limits"]["n"], flush=True)
+    while configs["limits"]["n"] != 2:
+        time.sleep(0.005)
+    print("changed", flush=True)
+
+async def with_a_loop():
+    async with ConfigClient(sys.argv[1], application="shop", http_address=sys.argv[2]) as configs:
+        child = os.fork()
+        if child == 0:
+            follow(configs)
+            await configs.close()
+            os._exit(7)
+        print(os.waitstatus_to_exitcode((await asyncio.to_thread(os.waitpid, child, 0))[1]))
+
+def with_multiprocessing():
+    with blocking.ConfigClient(sys.argv[1], application="shop", http_address=sys.argv[2]) as configs:
+        process = multiprocessing.get_context("fork").Process(target=follow, args=(configs,))
+        process.start()
+        process.join()
+        print(process.exitcode)
+
+asyncio.run(with_a_loop()) if sys.argv[3] == "loop" else with_multiprocessing()
+"""
+
+
 @pytest.fixture(autouse=True)
 async def limits(psql: Session) -> None:
     await put(psql, "limits", '{"n": 1}')
@@ -108,7 +207,7 @@ async def test_a_child_keeps_what_it_inherited_as_stale_and_logs_once(service: S
         "this process was forked from one whose client ",
         "{'n': 1} {'n': 1} True False",
         "this process was forked",
-        "start clients after the fork only",
+        "http_address, or start clients after the fork only"[-48:],
         "7 False True",
     ]
 
@@ -130,29 +229,79 @@ async def test_a_child_of_a_program_that_has_closed_its_client_starts_none_eithe
     assert await run_program(CLOSED_BEFORE_THE_FORK, service.address) == "{'n': 1} fork only\n7\n"
 
 
+@pytest.mark.parametrize(("over_http", "generations"), [(False, 1), (False, 2), (True, 1)])
+async def test_a_child_that_knows_the_http_door_follows_on_from_where_it_was(
+    over_http: bool, generations: int, service: Service, psql: Session, tmp_path: Path
+) -> None:
+    told = tmp_path / "told"
+    rpc, http = addresses_of(service)
+    arguments = (http, "{}") if over_http else (rpc, json.dumps({"http_address": http}))
+    async with process(sys.executable, "-c", FOLLOWS_ON, *arguments, str(generations), str(told)) as program:
+        await line_with("forked", program)
+        await put(psql, "limits", '{"n": 2}')
+        told.touch()
+        output, _ = await program.communicate()
+    assert output.decode().splitlines() == [
+        "1",
+        "1 2 2",
+        "[2] False True 2",
+        "this process was forked: what waited for changes before has to begin anew",
+        "2",
+        "2 False",
+        *["7"] * generations,
+        "True 2 []",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["loop", "multiprocessing"])
+async def test_a_child_of_a_program_with_a_loop_and_of_multiprocessing_follows_on(
+    kind: str, service: Service, psql: Session
+) -> None:
+    async with process(sys.executable, "-c", CHILDREN_FOLLOW_ON, *addresses_of(service), kind) as program:
+        assert await line_with("forked", program) == "forked 1\n"
+        await put(psql, "limits", '{"n": 2}')
+        assert await line_with("changed", program) == "changed\n"
+        assert await line_with("7" if kind == "loop" else "0", program)
+
+
+# Of two clients, one knows the HTTP door.
 APPLICATION = """
 import os
 from configsvc.client.blocking import ConfigClient
-configs = ConfigClient(os.environ["ADDRESS"], application="shop")
+address = os.environ["ADDRESS"]
+clients = ConfigClient(address, application="shop"), ConfigClient(
+    address, application="shop", http_address=os.environ["HTTP_ADDRESS"]
+)
 if os.environ["STARTS"] == "at import":
-    configs.start()
+    for configs in clients:
+        configs.start()
+
+def seen():
+    return " ".join(f"{one['limits']['n']} {one.status.is_forked} {one.status.is_connected}" for one in clients)
 
 def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    limits, status = configs["limits"], configs.status
-    return [f"{limits['n']} {status.is_forked} {status.is_connected}".encode()]
+    return [seen().encode()]
 """
 
 HOOKS = """
 def post_worker_init(worker):
     import application
-    if not application.configs.status.is_ready:
-        application.configs.start()
+    for configs in application.clients:
+        if not configs.status.is_ready:
+            configs.start()
 """
+# What is seen while one client keeps what it inherited, and the other follows on.
+KEEPS_AND_FOLLOWS = "1 True False 1 False True"
+
+
+def variables_of(service: Service, starts: str) -> dict[str, str]:
+    rpc, http = addresses_of(service)
+    return {"ADDRESS": rpc, "HTTP_ADDRESS": http, "STARTS": starts}
 
 
 @asynccontextmanager
-async def gunicorn(folder: Path, address: str, starts: str) -> AsyncGenerator[str]:
+async def gunicorn(folder: Path, service: Service, starts: str) -> AsyncGenerator[str]:
     """Run the application under gunicorn, preloaded, with two workers; yield the path of its socket."""
     (folder / "application.py").write_text(APPLICATION, encoding="utf-8")
     (folder / "hooks.py").write_text(HOOKS, encoding="utf-8")
@@ -170,7 +319,7 @@ async def gunicorn(folder: Path, address: str, starts: str) -> AsyncGenerator[st
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "gunicorn", *arguments, "application:application"),
         cwd=folder,
-        env=os.environ | {"ADDRESS": address, "STARTS": starts},
+        env=os.environ | variables_of(service, starts),
         start_new_session=True,
     )
     try:
@@ -210,27 +359,29 @@ async def until_answered(socket: str, wanted: str) -> None:
 async def test_workers_of_gunicorn_with_preload_follow_if_their_hook_starts_the_client(
     service: Service, psql: Session, tmp_path: Path
 ) -> None:
-    async with gunicorn(tmp_path, service.address, "in the worker") as socket:
-        await until_answered(socket, "1 False True")
+    async with gunicorn(tmp_path, service, "in the worker") as socket:
+        await until_answered(socket, "1 False True 1 False True")
         await put(psql, "limits", '{"n": 2}')
-        await until_answered(socket, "2 False True")
+        await until_answered(socket, "2 False True 2 False True")
 
 
-async def test_workers_of_gunicorn_with_preload_keep_what_they_inherited(
+async def test_workers_of_gunicorn_with_preload_follow_on_over_http_or_keep_what_they_inherited(
     service: Service, psql: Session, tmp_path: Path
 ) -> None:
-    async with gunicorn(tmp_path, service.address, "at import") as socket:
-        await until_answered(socket, "1 True False")
+    async with gunicorn(tmp_path, service, "at import") as socket:
+        await until_answered(socket, KEEPS_AND_FOLLOWS)
         await put(psql, "limits", '{"n": 2}')
-        # A worker may be forked after the change, and then it inherits that.
-        assert {(await answer(socket)).partition(" ")[2] for _ in range(5)} == {"True False"}
+        async with asyncio.timeout(LIMIT_SECONDS):
+            # Of both workers. One may be forked after the change, and then it inherits that.
+            while {(await answer(socket))[1:] for _ in range(10)} != {" True False 2 False True"}:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
 
 
 TASKS = """
-import os
+import os, time
 from celery import Celery
 from celery.signals import worker_process_init
-from configsvc.client.blocking import ConfigClient
+from application import clients, seen
 
 folder = os.environ["FOLDER"]
 app = Celery("tasks", broker="filesystem://", backend=f"file://{folder}/results")
@@ -238,17 +389,18 @@ app.conf.broker_transport_options = {
     "data_folder_in": f"{folder}/queue", "data_folder_out": f"{folder}/queue", "control_folder": f"{folder}/control"
 }
 app.conf.broker_connection_retry_on_startup = True
-configs = ConfigClient(os.environ["ADDRESS"], application="shop")
-if os.environ["STARTS"] == "at import":
-    configs.start()
-else:
+if os.environ["STARTS"] == "in the worker":
     @worker_process_init.connect
     def start(**_):
-        configs.start()
+        for configs in clients:
+            configs.start()
 
 @app.task
-def read():
-    return f"{configs['limits']['n']} {configs.status.is_forked} {configs.status.is_connected}"
+def read(wanted):
+    end = time.monotonic() + 20
+    while seen() != wanted and time.monotonic() < end:
+        time.sleep(0.01)
+    return seen()
 """
 
 CALLS = """
@@ -256,18 +408,25 @@ import os, sys
 os.environ["STARTS"] = "never"
 sys.path.insert(0, os.environ["FOLDER"])
 from tasks import read
-print(read.delay().get(timeout=30, interval=0.05))
+print(read.delay(sys.argv[1]).get(timeout=30, interval=0.05))
 """
 
 
-@pytest.mark.parametrize(("starts", "said"), [("in the worker", "1 False True"), ("at import", "1 True False")])
+@pytest.mark.parametrize(
+    ("starts", "wanted"),
+    [
+        ("in the worker", ["1 False True 1 False True"]),
+        ("at import", [KEEPS_AND_FOLLOWS, "1 True False 2 False True"]),
+    ],
+)
 async def test_tasks_of_celery_follow_or_keep_what_they_inherited(
-    starts: str, said: str, service: Service, tmp_path: Path
+    starts: str, wanted: list[str], service: Service, psql: Session, tmp_path: Path
 ) -> None:
     for name in ("results", "queue", "control"):
         (tmp_path / name).mkdir()
+    (tmp_path / "application.py").write_text(APPLICATION, encoding="utf-8")
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
-    variables = os.environ | {"ADDRESS": service.address, "STARTS": starts, "FOLDER": str(tmp_path)}
+    variables = os.environ | variables_of(service, starts) | {"FOLDER": str(tmp_path)}
     arguments = ["--app", "tasks", "worker", "--pool", "prefork", "--concurrency", "1"]
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "celery", *arguments, "--without-gossip", "--without-mingle"),
@@ -276,6 +435,8 @@ async def test_tasks_of_celery_follow_or_keep_what_they_inherited(
         start_new_session=True,
     )
     try:
-        assert await run_program(CALLS, variables=variables) == f"{said}\n"
+        for number, said in enumerate(wanted, start=1):
+            await put(psql, "limits", f'{{"n": {number}}}')
+            assert await run_program(CALLS, said, variables=variables) == f"{said}\n"
     finally:
         await ended(worker)

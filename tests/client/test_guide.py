@@ -12,8 +12,19 @@ GUIDE = "docs/guide/python-client.md"
 ADDRESS = "localhost:50051"
 
 
-def programs(address: str) -> list[str]:
-    return [text.replace(ADDRESS, address) for text in blocks(GUIDE, "python")]
+HTTP_ADDRESS = "localhost:50080"
+FORKS = """
+import os
+if os.fork() == 0:
+    print(configs["web"]["replicas"], configs.status.is_forked, flush=True)
+    os._exit(0)
+os.wait()
+"""
+
+
+def programs(address: str, http_address: str = "") -> list[str]:
+    texts = blocks(GUIDE, "python")
+    return [text.replace(ADDRESS, address).replace(HTTP_ADDRESS, http_address) for text in texts]
 
 
 async def test_the_program_with_a_loop_reads_binds_and_follows(service: Service, psql: Session, tmp_path: Path) -> None:
@@ -29,13 +40,14 @@ async def test_the_program_with_a_loop_reads_binds_and_follows(service: Service,
 
 async def test_the_programs_without_a_loop_read(service: Service, psql: Session) -> None:
     await put(psql, "web", '{"replicas": 3}')
-    for program in programs(service.address)[1:3]:
-        assert await run_program(program) == "3\n"
+    _, reads, forks, settings, _ = programs(service.address, service.http_address)
+    assert await run_program(reads) == await run_program(settings) == "3\n"
+    assert await run_program(forks + FORKS) == "3 False\n"
 
 
 def test_the_test_of_the_guide_passes() -> None:
     module: dict[str, object] = {}
-    exec(compile(programs("")[3], GUIDE, "exec"), module)  # it is ours
+    exec(compile(programs("")[4], GUIDE, "exec"), module)  # it is ours
     test = module["test_the_shop_opens"]
     assert callable(test)
     test()

@@ -32,10 +32,10 @@ ADDRESS = "localhost:50051"
 
 
 @asynccontextmanager
-async def served(database_url: str, listen: str) -> AsyncGenerator[None]:
+async def served(database_url: str, listen: str, **more: Any) -> AsyncGenerator[None]:
     """Run the service at an address that can be used again."""
     stop, started = asyncio.Event(), asyncio.Event()
-    settings = settings_of(listen=listen, shutdown_grace_seconds=1.0)
+    settings = settings_of(listen=listen, shutdown_grace_seconds=1.0, **more)
     serving = asyncio.create_task(run_service(settings, database_url, stop=stop, started=lambda _: started.set()))
     try:
         await started.wait()

@@ -1,6 +1,7 @@
 """The programs of the guide and the README and the client library, each with its view, in every fault."""
 
 import asyncio
+import socket
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, W
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.selector_pb2 import ConfigurationSelector
 from configsvc.client import Change, ConfigClient
+from configsvc.client.http_transport import Found, HttpTransport
 from configsvc.client.mailbox import Mailbox
 from tests.docs.follower import View, follow_of, program, short_program
 from tests.robustness.clients import watch_of
@@ -201,7 +203,7 @@ class ClientFollower(Follower):
         # It asks for bookmarks at a third of the limit.
         interval = self._request.progress_interval.ToMilliseconds() / 1000
         self._client = ConfigClient(
-            self._target,
+            self._target_of(addresses),
             application=application,
             stale_after=3 * interval,
             on_stale="keep",
@@ -210,6 +212,9 @@ class ClientFollower(Follower):
             start_timeout=LIMIT_SECONDS,
         )
         self._recorder = _Recorder(self._record)
+
+    def _target_of(self, addresses: Sequence[str]) -> str:
+        return self._target
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -223,6 +228,30 @@ class ClientFollower(Follower):
         assert {one.name: one for one in view.by_id.values()} == view.by_name
         versions = {key: configuration.version for key, configuration in view.by_id.items()}
         self.sights.append(Sight(token=view.token, revision=view.revision, versions=versions))
+
+
+class HttpClientFollower(ClientFollower):
+    """Runs the client library over HTTP."""
+
+    def _target_of(self, addresses: Sequence[str]) -> str:
+        self._found = [found for address in addresses for found in _found(address)]
+        # A name that has all of the addresses, as behind a load balancer: one that is allowed without authentication.
+        return "http://localhost"
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        transport = HttpTransport(self._client._settings)
+        transport._names.look_up = self._look_up
+        self._client._following._transport = lambda: transport
+        await super().run()
+
+    async def _look_up(self) -> Sequence[Found]:
+        return self._found
+
+
+def _found(address: str) -> Sequence[Found]:
+    host, _, port = address.rpartition(":")
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
 
 class _Recorder(Mailbox):
@@ -270,10 +299,13 @@ class _Impatient:
 
 
 def event_followers_of(addresses: Sequence[str]) -> list[Follower]:
-    """Return followers over HTTP of everything, and of one application: by server-sent events and by long polling."""
+    """Return followers over HTTP of everything, and of one application: by server-sent events, by long polling and with
+    the client library.
+    """
     kinds = (EventFollower, PollFollower)
     # Each keeps its token in a request of its own.
-    return [kind(addresses, watch_of(*selectors)) for kind in kinds for selectors in ((), (selector("bank"),))]
+    followers = [kind(addresses, watch_of(*selectors)) for kind in kinds for selectors in ((), (selector("bank"),))]
+    return [*followers, HttpClientFollower(addresses, "bank")]
 
 
 def followers_of(addresses: Sequence[str]) -> list[Follower]:

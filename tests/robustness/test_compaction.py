@@ -6,7 +6,7 @@ from tests.proxy import proxied_address
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind, watch_of
 from tests.robustness.faults import cut
-from tests.robustness.followers import followers_of
+from tests.robustness.followers import HttpClientFollower, followers_of
 from tests.robustness.form import FORM
 from tests.robustness.stage import (
     create_applications,
@@ -54,13 +54,17 @@ async def test_watches_that_compaction_overtakes_under_traffic_get_an_error(
     monkeypatch.setattr("configsvc.feed.ring.RING_LIMIT", 5)
     await create_applications(database_url)
     historian = Historian(psql, database_url)
-    async with proxied_address(service.address) as (proxy, address):
+    async with (
+        proxied_address(service.address) as (proxy, address),
+        proxied_address(service.http_address) as (http_proxy, http_address),
+    ):
         overtaken = Client([address], watch_of())
-        clients, followers = [*clients_of_every_kind([service.address]), overtaken], followers_of([address])
+        clients = [*clients_of_every_kind([service.address]), overtaken]
+        followers = [*followers_of([address]), HttpClientFollower([http_address], "bank")]
         async with watching(clients), following(followers), writing(database_url, service) as traffic:
             for _ in range(2 * FORM.rounds):
                 lives = len(overtaken.lives)
-                async with cut(proxy):
+                async with cut(proxy), cut(http_proxy):
                     await overtaken.until(lambda client: bool(client.ends) and not client.synced)
                     await traffic.more(FORM.writes)
                     await historian.compact()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.robustness import validators
 from tests.robustness.clients import Client, clients_of_every_kind
-from tests.robustness.followers import Follower, followers_of
+from tests.robustness.followers import Follower, HttpClientFollower, followers_of
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import create_applications, following, judge_writes, until_delivered, watching, writing
 from tests.service import running_service
@@ -57,7 +57,8 @@ async def test_a_database_that_is_set_back_is_noticed_and_clients_begin_anew(
 ) -> None:
     await create_applications(server.url)
     async with running_service(server.url) as service:
-        clients, followers = clients_of_every_kind([service.address]), followers_of([service.address])
+        clients = clients_of_every_kind([service.address])
+        followers = [*followers_of([service.address]), HttpClientFollower([service.http_address], "bank")]
         async with watching(clients), following(followers):
             async with writing(server.url, service) as traffic:
                 await server.stop()

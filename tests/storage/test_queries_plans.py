@@ -2,13 +2,14 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import pytest
 
-from configsvc.storage.database import READ_SETTINGS
+from configsvc.storage.database import LIST_PLANNER, READ_SETTINGS, WRITE_SETTINGS
 from configsvc.storage.queries import queries
 from configsvc.storage.sessions import decode_jsonb, open_session
 from tests.postgres import execute, run, with_database
@@ -52,6 +53,26 @@ FILL = (
     "VACUUM ANALYZE",
 )
 LIMIT_BYTES = 3 * 1024 * 1024
+# Statements of calls that find rows by their keys.
+LOOKUPS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("configurations", "get", ("id", None, None)),
+    ("configurations", "batch_get", (["id"], ["app"], ["name"], True, LIMIT_BYTES)),
+    ("configurations", "batch_get_past", (["id"], ["app"], ["name"], True, LIMIT_BYTES, 1)),
+    ("history", "last_holder", ("app", "name")),
+    ("history", "holder_at", ("app", "name", 1)),
+    ("history", "last_holder_by", ("app", "name", 1)),
+    ("history", "at_revision", ("id", 1)),
+    ("history", "version", ("id", 1)),
+    ("history", "newest_version", ("id",)),
+    ("history", "versions", ("id", None, 51, True, LIMIT_BYTES)),
+    ("applications", "get", ("id", None)),
+    ("applications", "get_at", ("id", 1)),
+    ("schemas", "get", (None, "name")),
+    ("schema_versions", "get", (None, "name", 1)),
+    ("role_bindings", "applications_of", (["id"],)),
+    ("log", "records", (1, 0, 1000, LIMIT_BYTES, 128, 1000, None)),
+    ("log", "next_about", (1, 2, ["app"], 200)),
+)
 GIN, KEY, ID = "configurations_config", "configurations_application_name_key", "configurations_pkey"
 
 
@@ -67,10 +88,9 @@ def filled_database(postgres_server: str, template_database: str) -> Iterator[st
     run(execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
-@pytest.fixture
-async def connection(filled_database: str) -> AsyncIterator["Connection"]:
-    """Yield a connection like those that answer callers."""
-    connection = await open_session(filled_database, READ_SETTINGS, command_timeout=30)
+@asynccontextmanager
+async def connected(url: str, settings: dict[str, str]) -> AsyncGenerator["Connection"]:
+    connection = await open_session(url, settings, command_timeout=30)
     await decode_jsonb(connection)
     try:
         yield connection
@@ -78,15 +98,60 @@ async def connection(filled_database: str) -> AsyncIterator["Connection"]:
         await connection.close(timeout=10)
 
 
+@pytest.fixture
+async def connection(filled_database: str) -> AsyncIterator["Connection"]:
+    """Yield a connection like those that list."""
+    async with connected(filled_database, READ_SETTINGS | LIST_PLANNER) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def lookups(filled_database: str) -> AsyncIterator["Connection"]:
+    """Yield a connection like those that find rows by their keys: it keeps one plan whatever the arguments are."""
+    async with connected(filled_database, READ_SETTINGS) as connection:
+        yield connection
+
+
+@pytest.fixture(params=["force_custom_plan", "force_generic_plan"])
+async def writes(filled_database: str, request: pytest.FixtureRequest) -> AsyncIterator["Connection"]:
+    """Yield a connection like those that write, for both of the plans between which PostgreSQL chooses."""
+    async with connected(filled_database, WRITE_SETTINGS | {"plan_cache_mode": request.param}) as connection:
+        yield connection
+
+
 async def plan(connection: "Connection", file: str, name: str, *arguments: Any) -> tuple[set[str], set[str]]:
     """Return the indexes that a statement uses, and the tables that it reads from end to end."""
-    text = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {queries(file)[name]}", *arguments)
-    nodes = list(nodes_of(json.loads(text)[0]["Plan"]))
+    nodes = list(nodes_of(await explained(connection, "FORMAT JSON", file, name, *arguments)))
     return (
         {node["Index Name"] for node in nodes if "Index Name" in node},
         {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
         - {"commit_order", "compaction", "applications"},
     )
+
+
+async def explained(connection: "Connection", options: str, file: str, name: str, *arguments: Any) -> dict[str, Any]:
+    """Return the plan of a prepared statement. Without one, PostgreSQL would always plan for the arguments."""
+    given = f"({', '.join(map(literal, arguments))})" if arguments else ""
+    await connection.execute(f"PREPARE explained AS {queries(file)[name]}")
+    try:
+        text = await connection.fetchval(f"EXPLAIN ({options}) EXECUTE explained{given}")
+    finally:
+        await connection.execute("DEALLOCATE explained")
+    return json.loads(text)[0]["Plan"]
+
+
+def literal(value: Any) -> str:
+    """Return a literal that takes the type of its parameter."""
+    match value:
+        case None:
+            return "NULL"
+        case list():
+            elements = ("NULL" if element is None else json.dumps(str(element)) for element in cast("list[Any]", value))
+            return literal(f"{{{', '.join(elements)}}}")
+        case asyncpg.Range():
+            return "'(,)'"
+        case _:
+            return "'" + str(value).replace("'", "''") + "'"
 
 
 def nodes_of(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -216,48 +281,46 @@ async def test_names_of_an_application_use_its_index(connection: "Connection") -
     assert not scanned
 
 
-async def test_a_configuration_is_found_by_index(connection: "Connection") -> None:
-    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
-    by_id, scanned = await plan(connection, "configurations", "get", configuration_id, None, None)
-    assert (ID in by_id, KEY in by_id, scanned) == (True, False, set())
-    by_key, scanned = await plan(connection, "configurations", "get", None, "app3", "c17")
-    assert (ID in by_key, KEY in by_key, scanned) == (False, True, set())
+async def test_a_configuration_is_found_by_index(lookups: "Connection") -> None:
+    configuration_id = await lookups.fetchval("SELECT id FROM configurations LIMIT 1")
+    by_id, scanned = await plan(lookups, "configurations", "get", configuration_id, None, None)
+    assert ({ID, KEY} <= by_id, scanned) == (True, set())
+    by_key, scanned = await plan(lookups, "configurations", "get", None, "app3", "c17")
+    assert ({ID, KEY} <= by_key, scanned) == (True, set())
 
 
-async def test_what_a_batch_waits_for_is_found_and_locked_by_index(connection: "Connection") -> None:
-    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 10")]
-    found, scanned = await plan(
-        connection, "configuration_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"]
-    )
+async def test_what_a_batch_waits_for_is_found_and_locked_by_index(writes: "Connection") -> None:
+    ids = [row["id"] for row in await writes.fetch("SELECT id FROM configurations LIMIT 10")]
+    found, scanned = await plan(writes, "configuration_writes", "find", [ids[0], None], [None, "app3"], [None, "c17"])
     assert {ID, KEY} <= found
     assert not scanned
-    locked, scanned = await plan(connection, "configuration_writes", "lock_or_wait", ids, ids[:1])
+    locked, scanned = await plan(writes, "configuration_writes", "lock_or_wait", ids, ids[:1])
     assert (ID in locked, scanned) == (True, set())
 
 
-async def test_a_batch_is_found_by_index(connection: "Connection") -> None:
-    ids = [row["id"] for row in await connection.fetch("SELECT id FROM configurations LIMIT 5")]
+async def test_a_batch_is_found_by_index(lookups: "Connection") -> None:
+    ids = [row["id"] for row in await lookups.fetch("SELECT id FROM configurations LIMIT 5")]
     arguments = (ids, ["app3", "app4"], ["c17", "c18"], True, LIMIT_BYTES)
-    indexes, scanned = await plan(connection, "configurations", "batch_get", *arguments)
+    indexes, scanned = await plan(lookups, "configurations", "batch_get", *arguments)
     assert {ID, KEY} <= indexes
     assert not scanned
 
 
-async def test_a_batch_of_the_past_is_found_by_index(connection: "Connection") -> None:
-    ids = [await connection.fetchval("SELECT id FROM configurations WHERE name = 'c7'")]
+async def test_a_batch_of_the_past_is_found_by_index(lookups: "Connection") -> None:
+    ids = [await lookups.fetchval("SELECT id FROM configurations WHERE name = 'c7'")]
     indexes, scanned = await plan(
-        connection, "configurations", "batch_get_past", ids, ["app3", "app1"], ["c17", "c100"], True, LIMIT_BYTES, 100
+        lookups, "configurations", "batch_get_past", ids, ["app3", "app1"], ["c17", "c100"], True, LIMIT_BYTES, 100
     )
     assert {VERSIONS, GIVEN_UP, KEY} <= indexes
     assert not scanned
 
 
-async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(connection: "Connection") -> None:
-    rows = await connection.fetch("SELECT id, application, name FROM configurations LIMIT 20")
+async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(writes: "Connection") -> None:
+    rows = await writes.fetch("SELECT id, application, name FROM configurations LIMIT 20")
     ids = [row["id"] for row in rows[:10]]
     keys = [row["application"] for row in rows[10:]], [row["name"] for row in rows[10:]]
     indexes, scanned = await plan(
-        connection,
+        writes,
         "configuration_writes",
         "lock_or_skip",
         [*ids, *[None] * 10],
@@ -275,39 +338,37 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(c
         ['{"actor": "a", "reason": "", "request_id": "", "origin": {}}'] * 10,
     ]
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
-        indexes, scanned = await plan(connection, "configuration_writes", statement, *arguments)
+        indexes, scanned = await plan(writes, "configuration_writes", statement, *arguments)
         assert (ID in indexes, scanned) == (True, set())
 
 
-async def test_the_head_is_read_by_index(connection: "Connection") -> None:
+async def test_the_head_is_read_by_index(lookups: "Connection") -> None:
     for statement in ("head", "bounds"):
-        indexes, scanned = await plan(connection, "log", statement)
+        indexes, scanned = await plan(lookups, "log", statement)
         assert ("commits_revision_key" in indexes, scanned) == (True, set())
-        assert await rows_read(connection, "log", statement) == 1
+        assert await rows_read(lookups, "log", statement) == 1
 
 
-async def test_the_log_is_read_by_revision(connection: "Connection") -> None:
-    head = await connection.fetchval("SELECT revision FROM revision_counter")
+async def test_the_log_is_read_by_revision(lookups: "Connection") -> None:
+    head = await lookups.fetchval("SELECT revision FROM revision_counter")
     for after in (0, 1000, head - 5, head):
-        indexes, scanned = await plan(
-            connection, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000, None
-        )
+        indexes, scanned = await plan(lookups, "log", "records", after + 1, 0, 13_000, 3 * 1024 * 1024, 128, 1000, None)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
 
 
-async def test_what_other_applications_changed_is_passed_over_by_index(connection: "Connection") -> None:
-    head = await connection.fetchval("SELECT revision FROM revision_counter")
+async def test_what_other_applications_changed_is_passed_over_by_index(lookups: "Connection") -> None:
+    head = await lookups.fetchval("SELECT revision FROM revision_counter")
     for first in (1, 1000, head - 5):
         arguments = (first, head, ["app3"], 200)
-        indexes, scanned = await plan(connection, "log", "next_about", *arguments)
+        indexes, scanned = await plan(lookups, "log", "next_about", *arguments)
         assert ({"commits_revision_key", "change_records_pkey"} <= indexes, scanned) == (True, set())
-        assert await rows_read(connection, "log", "next_about", *arguments) <= 201
+        assert await rows_read(lookups, "log", "next_about", *arguments) <= 201
 
 
 @pytest.mark.parametrize(("revision", "ordinal"), [(0, 0), (2, 700), (1500, 1)])
-async def test_the_log_is_compacted_by_index(connection: "Connection", revision: int, ordinal: int) -> None:
-    indexes, scanned = await plan(connection, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
+async def test_the_log_is_compacted_by_index(writes: "Connection", revision: int, ordinal: int) -> None:
+    indexes, scanned = await plan(writes, "compaction", "remove", revision, ordinal, 0.0, 1, 1000)
     assert indexes == {"commits_revision_key", "change_records_pkey", "change_records_kind_resource_id_version_key"}
     assert not scanned
 
@@ -318,15 +379,15 @@ async def test_compacted_commits_are_found_by_index(connection: "Connection") ->
     assert not scanned
 
 
-async def test_a_version_is_found_in_the_log_by_index(connection: "Connection") -> None:
-    configuration_id = await connection.fetchval("SELECT id FROM configurations LIMIT 1")
+async def test_a_version_is_found_in_the_log_by_index(writes: "Connection") -> None:
+    configuration_id = await writes.fetchval("SELECT id FROM configurations LIMIT 1")
     by_version: list[tuple[str, str, tuple[Any, ...]]] = [
         ("configuration_writes", "get_versions", ([configuration_id] * 5, [1] * 5, True)),
         ("applications", "get_version", (configuration_id, 1)),
         ("log", "commit_of", ("CONFIGURATION", configuration_id, 1)),
     ]
     for file, statement, arguments in by_version:
-        indexes, scanned = await plan(connection, file, statement, *arguments)
+        indexes, scanned = await plan(writes, file, statement, *arguments)
         assert "change_records_kind_resource_id_version_key" in indexes
         assert not scanned
 
@@ -356,18 +417,18 @@ async def long_history(connection: "Connection", filled_database: str) -> str:
     return configuration_id
 
 
-async def test_a_page_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
+async def test_a_page_of_many_versions_is_read_by_index(lookups: "Connection", long_history: str) -> None:
     for before in (None, 3600, 30):
         for with_config in (False, True):
             arguments = (long_history, before, 51, with_config, LIMIT_BYTES)
-            indexes, scanned = await plan(connection, "history", "versions", *arguments)
+            indexes, scanned = await plan(lookups, "history", "versions", *arguments)
             assert (VERSIONS in indexes, scanned) == (True, set())
-            assert await rows_read(connection, "history", "versions", *arguments) < 100
+            assert await rows_read(lookups, "history", "versions", *arguments) < 100
 
 
-async def test_the_history_of_many_versions_is_read_by_index(connection: "Connection", long_history: str) -> None:
-    head = await connection.fetchval("SELECT revision FROM revision_counter")
-    oldest_time = await connection.fetchval("SELECT time FROM commits WHERE revision = 2500")
+async def test_the_history_of_many_versions_is_read_by_index(lookups: "Connection", long_history: str) -> None:
+    head = await lookups.fetchval("SELECT revision FROM revision_counter")
+    oldest_time = await lookups.fetchval("SELECT time FROM commits WHERE revision = 2500")
     cases: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
         ("history", "version", (long_history, 17)),
         ("history", "newest_version", (long_history,)),
@@ -377,14 +438,14 @@ async def test_the_history_of_many_versions_is_read_by_index(connection: "Connec
         ("audit", "resource", (long_history, None)),
     )
     for file, statement, arguments in cases:
-        _, scanned = await plan(connection, file, statement, *arguments)
+        _, scanned = await plan(lookups, file, statement, *arguments)
         assert not scanned, statement
-        assert await rows_read(connection, file, statement, *arguments) < 100, statement
+        assert await rows_read(lookups, file, statement, *arguments) < 100, statement
 
 
-async def test_who_had_a_key_is_found_by_index(connection: "Connection") -> None:
+async def test_who_had_a_key_is_found_by_index(lookups: "Connection") -> None:
     for statement, arguments in (("last_holder", ("app3", "c17")), ("holder_at", ("app3", "c17", 100))):
-        indexes, scanned = await plan(connection, "history", statement, *arguments)
+        indexes, scanned = await plan(lookups, "history", statement, *arguments)
         assert {GIVEN_UP, KEY} <= indexes
         assert not scanned
 
@@ -413,16 +474,13 @@ async def test_a_page_of_the_past_reads_no_more_in_a_long_history(connection: "C
 
 async def rows_read(connection: "Connection", file: str, name: str, *arguments: Any) -> int:
     """Return the most rows that any part of a statement's plan gave."""
-    text = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries(file)[name]}", *arguments)
-    return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(json.loads(text)[0]["Plan"]))
+    root = await explained(connection, "ANALYZE, FORMAT JSON", file, name, *arguments)
+    return max(node["Actual Rows"] * node["Actual Loops"] for node in nodes_of(root))
 
 
-@pytest.mark.parametrize("mode", ["force_custom_plan", "force_generic_plan"])
-async def test_changes_of_what_a_precondition_selects_are_found_by_index(connection: "Connection", mode: str) -> None:
-    """Look at both plans: connections for writes keep a generic one."""
-    since = await connection.fetchval("SELECT revision - 5 FROM revision_counter")
-    by_id, last = await application_id(connection), "\U0010ffff"
-    await connection.execute(f"SET plan_cache_mode = {mode}")
+async def test_changes_of_what_a_precondition_selects_are_found_by_index(writes: "Connection") -> None:
+    since = await writes.fetchval("SELECT revision - 5 FROM revision_counter")
+    by_id, last = await application_id(writes), "\U0010ffff"
     names = [f"c{number}" for number in range(20)]
     count = 2 + len(names)
     narrow = (
@@ -434,12 +492,12 @@ async def test_changes_of_what_a_precondition_selects_are_found_by_index(connect
         [since] * count,
         None,
     )
-    indexes, scanned = await plan(connection, "preconditions", "changes", *narrow)
+    indexes, scanned = await plan(writes, "preconditions", "changes", *narrow)
     assert {KEY, "change_records_given_up", "commits_pkey"} <= indexes
     assert not scanned
     wide = ([0], [None], [None], ["c1"], [f"c1{last}"], [since], None)
     for arguments in (narrow, wide):
-        indexes, scanned = await plan(connection, "preconditions", "changes_after", *arguments)
+        indexes, scanned = await plan(writes, "preconditions", "changes_after", *arguments)
         assert {"commits_revision_key", "change_records_pkey"} <= indexes
         assert not scanned
 
@@ -452,6 +510,16 @@ async def test_a_list_of_applications_of_the_past_reads_them_and_not_what_change
             arguments = (revision, "", None, 51, scope)
             # At most some rows for each of the five applications, of thousands of records.
             assert await rows_read(connection, "applications", "list_past", *arguments) <= 100, (revision, scope)
+
+
+async def test_lookups_use_indexes_in_a_database_without_statistics(database_url: str) -> None:
+    async with connected(database_url, READ_SETTINGS) as connection:
+        for file, statement, arguments in LOOKUPS:
+            nodes = list(nodes_of(await explained(connection, "FORMAT JSON", file, statement, *arguments)))
+            kinds = {node["Node Type"] for node in nodes}
+            scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+            assert not kinds & {"Hash Join", "Merge Join"}, statement
+            assert scanned <= {"commit_order", "compaction"}, statement
 
 
 async def test_marks_are_found_by_the_application_and_the_configuration(connection: "Connection") -> None:

@@ -77,7 +77,7 @@ async def check_sessions(url: str) -> None:
                 assert settings["TimeZone"] == "UTC"
                 assert settings["search_path"] == "public"
                 assert settings["client_encoding"] == "UTF8"
-                assert settings["plan_cache_mode"] == ("force_custom_plan" if read_only == "on" else "auto")
+                assert settings["plan_cache_mode"] == ("force_generic_plan" if read_only == "on" else "auto")
 
 
 async def test_every_pool_has_its_settings_whatever_the_database_presets(preset_url: str) -> None:

@@ -92,6 +92,7 @@ def test_the_check_says_what_it_checked_and_what_not(tmp_path: Path, capsys: pyt
 
 
 @needs_corpus
+@pytest.mark.timeout(150)
 def test_all_real_configurations_are_accepted_and_all_that_must_be_refused_are_refused(tmp_path: Path) -> None:
     tree = tree_of(tmp_path, corpus_files("valid") | corpus_files("invalid", ".invalid"))
     read = read_tree(tree)

@@ -1,5 +1,6 @@
 """Trees that an export writes: they are read as they were written, and keep what people wrote into them."""
 
+import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from configsvc.cli.differences import same_value
 from configsvc.cli.failures import CliError
+from configsvc.cli.sync.checking import Checked, check_tree
 from configsvc.cli.sync.exporting import Export, Exported, Written, write_tree
 from configsvc.cli.sync.naming import Ending
 from configsvc.cli.sync.reading import read_tree
@@ -185,29 +187,28 @@ def test_an_export_that_has_no_form_as_a_tree_writes_nothing(
 
 
 @pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.timeout(150)
 async def test_a_service_is_exported_as_a_tree_that_is_valid_offline(cli: Cli, application: str) -> None:
     for maximum in (5, 10):
         schema = f'{{"type": "object", "properties": {{"n": {{"maximum": {maximum}}}}}}}'
         await cli.ok("schema", "apply", application, "-f", "-", "--pinned", stdin=schema)
-    await cli.ok("app", "create", application, "--comments", "ours")
-    for name, schema in (("web", f"{application}@2"), ("eu/web", f"{application}@1"), ("free", "")):
-        pin = ("--schema", schema) if schema else ()
-        await cli.ok("config", "create", f"{application}/{name}", "-f", "-", *pin, stdin='{"n": 1}')
+    pins = {"web": {"schema": application, "version": 2}, "eu/web": {"schema": application, "version": 1}, "free": None}
+    items = [
+        {"application": application, "name": name, "config": {"n": 1}, **({"schema": pin} if pin else {})}
+        for name, pin in pins.items()
+    ]
+    await cli.ok("config", "import", "-f", "-", "--create-applications", "--wait", stdin=json.dumps(items))
     done = await cli.ok("config", "export", application, "--tree", "tree")
     assert done.err.endswith(": 5 files changed\n")
-    again = await cli.ok("config", "export", application, "--tree", "tree")
-    assert again.err.endswith(": 0 files changed\n")
-    checked = await cli.ok("sync", "plan", "--offline", "tree")
-    assert checked.out == "3 configurations and 1 schemas are valid\n"
-    assert checked.err == (f"not checked, as the schema that they need is on the service alone: {application}/eu/web\n")
-    (cli.folder / "tree/applications" / application / "web.yaml").write_text("n: 11\n")
+    tree = cli.folder / "tree"
+    checked = check_tree(read_tree(tree), tree, as_written=False)
+    assert checked == Checked(configurations=3, schemas=1, unchecked=(f"{application}/eu/web",))
+    folder = tree / "applications" / application
+    (folder / "web.yaml").write_text("n: 11\n")
     await cli.ok("config", "delete", f"{application}/free")
     last = await cli.ok("config", "export", application, "--tree", "tree", "--prune")
     assert last.err.startswith(f"deleted: applications/{application}/free.yaml\n")
-    folder = cli.folder / "tree/applications" / application
-    assert {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")} == {
-        "_application.yaml",
-        "web.yaml",
-        "eu/web.yaml",
-    }
+    assert last.err.endswith(": 1 files changed\n")
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
+    assert names == {"_application.yaml", "web.yaml", "eu/web.yaml"}
     assert (folder / "web.yaml").read_text().splitlines()[-1] == "n: 1"

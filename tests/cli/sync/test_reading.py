@@ -287,7 +287,7 @@ CONTENTS = st.dictionaries(
 )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(CONTENTS)
 def test_what_is_read_is_exactly_what_was_written(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     tree = tmp_path_factory.mktemp("tree")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc.cli.differences import same_value
@@ -154,6 +154,22 @@ def test_json_keeps_indentation_order_and_its_schema_line() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "new", "expected"),
+    [
+        ("a:  # why\n# b\nb: 1\n", {"a": 2, "b": 1}, "a: 2  # why\n# b\nb: 1\n"),
+        ("a:\n- # why\n\n# next\n- 1\n", {"a": [2, 1]}, "a:\n- 2 # why\n\n# next\n- 1\n"),
+        ("a:\n-   1\n", {"a": [{"b": 1, "c": 2}]}, "a:\n- b: 1\n  c: 2\n"),
+        ("a: 1\n  # deep\nb: 2\n", {"a": "x\ny\n", "b": 2}, 'a: "x\\ny\\n"\n  # deep\nb: 2\n'),
+        ("a:\n  'x' # why\nb: 1\n", {"a": {"c": 1}, "b": 1}, "a:\n  # why\n  c: 1\nb: 1\n"),
+        ("# head\n\na: 1\n", {}, "# head\n\n{}\n"),
+        ("a: 1", {"a": 1, "b": 2}, "a: 1\nb: 2\n"),
+    ],
+)
+def test_forms_that_are_easily_broken_are_not(text: str, new: dict[str, Any], expected: str) -> None:
+    assert updated_text(text, new, "x.yaml") == expected
+
+
 def test_line_ends_stay() -> None:
     assert updated_text("a: 1 # x\r\nb: 2\r\n", {"a": 3, "b": 2, "c": [1]}, "x.yaml") == (
         "a: 3 # x\r\nb: 2\r\nc:\r\n  - 1\r\n"
@@ -177,6 +193,7 @@ def test_a_file_is_replaced_at_once_and_keeps_its_mode_and_its_links(tmp_path: P
     assert file.read_text() == "a: yes\n"
 
 
+@settings(max_examples=40)
 @given(OBJECTS)
 def test_any_content_is_read_as_it_was_written(content: dict[str, Any]) -> None:
     for source in ("x.yaml", "x.json"):
@@ -185,6 +202,7 @@ def test_any_content_is_read_as_it_was_written(content: dict[str, Any]) -> None:
         assert same_value(parse_document(text, source), content)
 
 
+@settings(max_examples=40)
 @given(OBJECTS, OBJECTS)
 def test_any_content_takes_the_place_of_any_other(old: dict[str, Any], new: dict[str, Any]) -> None:
     for source, text in (("x.yaml", yaml_text(old)), ("x.json", pretty_json(old))):
@@ -222,6 +240,7 @@ PLAIN = st.recursive(
 )
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, PLAIN, max_size=5), st.dictionaries(NAMES, PLAIN, max_size=5), st.booleans())
 def test_comments_of_members_that_stay_are_kept(old: dict[str, Any], new: dict[str, Any], dense: bool) -> None:
     text = "\n".join(["# head;", *commented(old, "", "", dense)]) + "\n" if old else "# head;\n{}\n"
@@ -233,6 +252,7 @@ def test_comments_of_members_that_stay_are_kept(old: dict[str, Any], new: dict[s
         assert dense or f"# above {path};" in found
 
 
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, PLAIN, max_size=5), st.dictionaries(NAMES, PLAIN, max_size=5))
 def test_a_change_and_its_reversal_are_the_same_content(old: dict[str, Any], new: dict[str, Any]) -> None:
     text = "\n".join(commented(old, "", "", False)) + "\n" if old else "{}\n"
