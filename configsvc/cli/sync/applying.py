@@ -1,6 +1,6 @@
 """Application of plans: everything is checked before anything changes; then schemas, then one commit an application."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -151,6 +151,12 @@ class _Applier:
             request = self._apply_request(application.live.id, application.live.etag, part, self._plan.revision)
             request.validate_only = True
             self._call(self._calls.sources.ApplySource, request)
+        for method, further in self._further(application, application.live.id):
+            further.validate_only = True
+            if isinstance(further, pb.DeleteApplicationRequest):
+                # Its configurations are still there.
+                further.force = True
+            self._call(method, further)
 
     # Changes
 
@@ -193,17 +199,49 @@ class _Applier:
             identifier, etag, unchanged_since = created.application.id, "", created.revision
         else:
             identifier, etag = plan.live.id, plan.live.etag
-            self._change_comments(plan, identifier)
         self._write(plan, identifier, etag, unchanged_since)
-        self._change_bindings(plan, identifier)
+        for method, request in self._further(plan, identifier):
+            self._call(method, request)
+
+    def _further(self, plan: ApplicationPlan, identifier: str) -> Iterator[tuple[Callable[..., Any], Any]]:
+        """Yield the calls that follow the commit of an application: each is a commit of its own."""
+        application = pb.ApplicationRef(id=identifier)
+        if plan.live is not None and plan.comments is not None:
+            yield (
+                self._calls.applications.UpdateApplication,
+                pb.UpdateApplicationRequest(
+                    id=identifier,
+                    application=pb.Application(comments=plan.comments),
+                    update_mask=pb.FieldMask(paths=["comments"]),
+                    **self._origin,
+                ),
+            )
+        yield from self._bindings(plan, application)
         if plan.deletes:
-            self._call(
+            yield (
                 self._calls.applications.DeleteApplication,
                 pb.DeleteApplicationRequest(id=identifier, **self._origin),
             )
         elif plan.releases:
-            self._call(
-                self._calls.sources.ReleaseSource, pb.ReleaseSourceRequest(application=pb.ApplicationRef(id=identifier))
+            yield self._calls.sources.ReleaseSource, pb.ReleaseSourceRequest(application=application)
+
+    def _bindings(
+        self, plan: ApplicationPlan, application: "pb.ApplicationRef"
+    ) -> Iterator[tuple[Callable[..., Any], Any]]:
+        for binding in plan.new_bindings:
+            yield (
+                self._calls.access.CreateRoleBinding,
+                pb.CreateRoleBindingRequest(
+                    principal=binding.principal,
+                    role=pb.Role.Value(f"ROLE_{binding.role.upper()}"),
+                    application=application,
+                    **self._origin,
+                ),
+            )
+        for extra in plan.removed_bindings:
+            yield (
+                self._calls.access.DeleteRoleBinding,
+                pb.DeleteRoleBindingRequest(id=extra.id, allow_missing=True, **self._origin),
             )
 
     def _write(self, plan: ApplicationPlan, identifier: str, etag: str, unchanged_since: int) -> None:
@@ -241,31 +279,6 @@ class _Applier:
             name=plan.name, comments=plan.comments or "", validate_only=validate_only, **self._origin
         )
         return self._call(self._calls.applications.CreateApplication, request)
-
-    def _change_comments(self, plan: ApplicationPlan, identifier: str) -> None:
-        if plan.comments is not None:
-            request = pb.UpdateApplicationRequest(
-                id=identifier,
-                application=pb.Application(comments=plan.comments),
-                update_mask=pb.FieldMask(paths=["comments"]),
-                **self._origin,
-            )
-            self._call(self._calls.applications.UpdateApplication, request)
-
-    def _change_bindings(self, plan: ApplicationPlan, identifier: str) -> None:
-        for binding in plan.new_bindings:
-            request = pb.CreateRoleBindingRequest(
-                principal=binding.principal,
-                role=pb.Role.Value(f"ROLE_{binding.role.upper()}"),
-                application=pb.ApplicationRef(id=identifier),
-                **self._origin,
-            )
-            self._call(self._calls.access.CreateRoleBinding, request)
-        for extra in plan.removed_bindings:
-            self._call(
-                self._calls.access.DeleteRoleBinding,
-                pb.DeleteRoleBindingRequest(id=extra.id, allow_missing=True, **self._origin),
-            )
 
     def _call(self, method: Callable[..., Any], request: Any) -> Any:
         if not request.validate_only:

@@ -70,7 +70,7 @@ def plan(
         return
     tree = read_tree(directory)
     commit = _commit_of(directory, tree, repository, committed=out is not None)
-    chosen = PlanOptions(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
+    chosen = _options(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
     made = plan_of(tree, read_live(session, tree, commit.source), commit.source, chosen)
     showing.print_plan(session, made)
     applying.check_problems(made)
@@ -80,6 +80,13 @@ def plan(
         say(f"saved; apply it with: configsvc sync apply {out}")
     if detailed_exitcode and made.changed:
         raise typer.Exit(2)
+
+
+def _options(*, prune: bool, prune_limit: int | None, on_drift: OnDrift) -> PlanOptions:
+    """Return the options of a plan. Raises UsageError."""
+    if prune_limit is not None and not prune:
+        raise UsageError("--prune-limit goes with --prune")
+    return PlanOptions(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
 
 
 def check_offline(directory: Path) -> None:
@@ -120,7 +127,7 @@ def apply(
         tree = read_tree(target)
         files = applying.Files(directory=target, tree=tree)
         commit = _commit_of(target, tree, repository, committed=True)
-        chosen = PlanOptions(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
+        chosen = _options(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
         made = plan_of(tree, read_live(session, tree, commit.source), commit.source, chosen)
     showing.print_plan(session, made)
     asks = made.changed and not (yes or session.dry_run or target.is_file())

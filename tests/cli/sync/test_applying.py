@@ -1,8 +1,11 @@
 """plan, apply, adopt, release and status against a real service."""
 
+import asyncio
 import json
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -12,10 +15,15 @@ from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, GetApplicationRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.schema_service_pb2 import GetSchemaRequest
-from configsvc.cli.failures import CliError
+from configsvc.cli import pb
+from configsvc.cli.connection import Connection
+from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.session import Session
 from configsvc.cli.sync import applying, requests
 from configsvc.cli.sync.commit import Commit
+from configsvc.cli.sync.reading import read_tree
+from tests.cli.running import Cli
+from tests.cli.sync.repositories import needs_git, new_repository
 from tests.cli.sync.syncing import Sync, quiet_service
 from tests.service import Service
 
@@ -98,8 +106,6 @@ async def test_changes_have_the_commit_its_author_and_its_subject_as_their_origi
 
 async def in_process(sync: Sync, commit: Commit, options: applying.PlanOptions | None = None) -> applying.Result:
     """Apply as the agent does."""
-    import asyncio  # noqa: PLC0415
-
     session = Session(server=sync.service.address)
     try:
         return await asyncio.to_thread(applying.run, session, sync.folder, commit, options or applying.PlanOptions())
@@ -402,14 +408,155 @@ async def test_more_than_one_commit_can_take_is_made_in_several(sync: Sync, app:
 
 
 async def test_the_same_plan_applied_twice_writes_once(sync: Sync, app: str) -> None:
-    import asyncio  # noqa: PLC0415
-
     sync.write(**files(app, web={"n": 1}))
     commit = Commit(repository=sync.repository, commit="c1")
     made = (await in_process(sync, commit)).plan
     session = Session(server=sync.service.address)
-    tree = applying.Files(directory=sync.folder, tree=applying.read_tree(sync.folder))
+    tree = applying.Files(directory=sync.folder, tree=read_tree(sync.folder))
     with pytest.raises(CliError, match="already exists"):
         await asyncio.to_thread(applying.apply_plan, session, made, tree, commit)
-    session.close()
     assert (await sync.get(app, "web")).version == 1
+    # A call whose answer was lost is repeated with the same id, by this program and by the next one.
+    (request,) = (requests.parts_of(one, "01ARZ3NDEKTSV4RRFFQ69G5FAV")[0].writes[0] for one in made.applications)
+    same, later = requests.request_id(made, request), requests.request_id(replace(made, revision=2), request)
+    assert (requests.request_id(made, request), later == same) == (same, False)
+    session.close()
+
+
+async def test_a_service_that_fails_in_the_middle_is_an_error_and_no_plan(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.write(**files(app, web={"n": 1}), **files(f"{app}.b", web={"n": 1}))
+    await sync.apply()
+    real = Connection.call
+    failing: list[str] = []
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        name = type(request).__name__
+        if name in failing:
+            raise CliError("the connection broke", ExitCode.UNAVAILABLE)
+        return real(self, method, request, *more)
+
+    monkeypatch.setattr(Connection, "call", call)
+    for name in (
+        *("ListSourcesRequest", "ListApplicationsRequest", "ListConfigurationsRequest"),
+        *("ListAppliedConfigurationsRequest", "ListSchemasRequest"),
+    ):
+        failing[:] = [name]
+        failed = await sync("plan", "--prune")
+        assert (failed.code, failed.out) == (6, "")
+
+
+async def test_an_apply_between_the_parts_of_a_reading_is_noticed(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.write(**files(app, web={"n": 1}))
+    await sync.apply()
+    real = Connection.call
+    applied: list[int] = []
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        answer = real(self, method, request, *more)
+        if type(request).__name__ == "ListApplicationsRequest" and len(applied) < 2:
+            applied.append(0)
+            source = pb.SourceRevision(repository=sync.repository, commit=f"c{len(applied)}")
+            etag = real(self, self.sources.ListSources, pb.ListSourcesRequest(application=pb.ApplicationRef(name=app)))
+            other = pb.ApplySourceRequest(
+                application=pb.ApplicationRef(name=app), source=source, expected_etag=etag.sources[0].etag
+            )
+            real(self, self.sources.ApplySource, other)
+        return answer
+
+    monkeypatch.setattr(Connection, "call", call)
+    assert (await sync.ok("plan")).out.startswith("No changes")
+    assert len(applied) == 2
+    applied[:] = []
+    monkeypatch.setattr("configsvc.cli.sync.live._ATTEMPTS", 1)
+    refused = await sync("plan")
+    assert (refused.code, "change while they are read" in refused.err) == (5, True)
+
+
+# Git, and a terminal
+
+
+@needs_git
+async def test_files_that_are_not_as_in_the_commit_are_named_and_not_applied(sync: Sync, app: str) -> None:
+    repository = new_repository(sync.folder / "clone")
+    repository.git("remote", "add", "origin", f"https://ann:secret@git.example.com/{app}.git")
+    folder = repository.folder / "live"
+    of_git = Sync(sync.service, folder, "")
+    of_git.write(**files(app, web={"n": 1}))
+    repository.commit(subject="First")
+    await of_git.apply()
+    made = await of_git.plan()
+    assert made["source"] == {"repository": f"git.example.com/{app}", "path": "live"}
+    of_git.write(**files(app, web={"n": 2}))
+    shown = await of_git.ok("plan")
+    assert f"not as in the commit, and `apply` will ask to commit them: applications/{app}/web.json" in shown.err
+    for refused in (await of_git("apply", "--yes"), await of_git("plan", "--out", str(sync.folder / "plan"))):
+        assert (refused.code, "Commit them first" in refused.err) == (2, True)
+    assert await sync.content(app, "web") == {"n": 1}
+    await of_git.ok("release", "--yes")
+
+
+async def test_a_plan_is_a_document_for_programs(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1, "b": {}}, old={}))
+    await sync.apply()
+    sync.write(**files(app, web={"a": 2}, new={"x": 0.1}, old=None))
+    made = await sync.plan("--prune")
+    assert (made["format"], made["source"]) == (1, {"repository": sync.repository, "path": ""})
+    assert made["summary"] == {
+        "create": 1,
+        "update": 1,
+        "rename": 0,
+        "delete": 1,
+        "schemas": 0,
+        "drift": 0,
+        "left": 0,
+        "unmanaged": 0,
+    }
+    created, deleted, updated = sorted(made["changes"], key=lambda change: change["action"])
+    assert (created["name"], created["config"], created["schema"]) == ("new", {"x": 0.1}, None)
+    assert (deleted["name"], deleted["version"], deleted["path"]) == ("old", 1, None)
+    assert updated["patch"] == [{"op": "replace", "path": "/a", "value": 2}, {"op": "remove", "path": "/b"}]
+    assert updated["path"] == f"applications/{app}/web.json"
+    named = await sync.ok("plan", "-o", "name")
+    assert sorted(named.out.splitlines()) == [f"{app}/new", f"{app}/web"]
+
+
+async def test_on_a_terminal_apply_shows_the_plan_and_asks(sync: Sync, app: str, cli: Cli) -> None:
+    sync.write(**files(app, web={"a": 1}))
+    arguments = ("sync", "apply", str(sync.folder), "--repository", sync.repository)
+    async with cli.terminal(*arguments) as terminal:
+        await terminal.wait_for(f"\x1b[32m+ {app}/web: create\x1b[0m")
+        await terminal.wait_for("Apply 1 created, 0 changed, 0 renamed, 0 deleted? [y/N] ")
+        terminal.type("n")
+        await terminal.wait_for("not confirmed; nothing was changed")
+        assert await terminal.end() == 2
+    assert await sync.actions() == [("create", "web")]
+    async with cli.terminal(*arguments) as terminal:
+        await terminal.wait_for("[y/N] ")
+        terminal.type("y")
+        await terminal.wait_for("applied 1 created")
+        assert await terminal.end() == 0
+    assert await sync.content(app, "web") == {"a": 1}
+
+
+async def test_who_may_not_do_all_of_a_plan_does_nothing_of_it(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync.write(**files(app, web={"n": 1}))
+    await sync.apply()
+    sync.write(**files(app, web={"n": 2}))
+    sync.write_text(f"applications/{app}/_application.yaml", "comments: new\n")
+    real = Connection.call
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        if isinstance(request, pb.UpdateApplicationRequest):
+            raise CliError("the role admin is missing", ExitCode.NOT_PERMITTED)
+        return real(self, method, request, *more)
+
+    monkeypatch.setattr(Connection, "call", call)
+    assert (await sync("apply", "--yes")).code == 4
+    assert await sync.content(app, "web") == {"n": 1}
+    assert (await sync("plan", "--prune-limit", "3")).code == 2

@@ -85,7 +85,7 @@ def test_the_check_says_what_it_checked_and_what_not(tmp_path: Path, capsys: pyt
         f"{SHOP}/_application.yaml": "configurations: {a: {schema: web@1}}",
         f"{SHOP}/a.yaml": "max: 1",
     }
-    check_offline(tree_of(tmp_path, files), as_written=False)
+    check_offline(tree_of(tmp_path, files))
     out, err = capsys.readouterr()
     assert out == "1 configurations and 1 schemas are valid\n"
     assert err == "not checked, as the schema that they need is on the service alone: shop/a\n"
