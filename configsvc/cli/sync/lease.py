@@ -15,6 +15,8 @@ from configsvc.cli.sync.state import SourceId
 
 # Another agent takes over after this time at the latest, and its own interval.
 LEASE_SECONDS = 60.0
+# Within its time, so that a few may fail.
+EXTENSIONS = 6
 # At the end, which must not take long: the lease ends by itself.
 RELEASE_SECONDS = 5.0
 
@@ -74,7 +76,7 @@ class Lease:
 
     def _extend(self) -> None:
         session = self._sessions()
-        while not self._ended.wait(self._seconds / 3):
+        while not self._ended.wait(self._seconds / EXTENSIONS):
             if self.held:
                 # Whatever fails: the lease ends by itself if that goes on.
                 with suppress(Exception):

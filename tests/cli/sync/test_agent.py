@@ -336,7 +336,7 @@ async def test_a_lease_is_extended_between_rounds(source: Source, world: tuple[S
     def new_session() -> Session:
         return Session(server=source.service.address)
 
-    lease = Lease(new_session, SourceId(repository="host/extended"), "one", 5.0)
+    lease = Lease(new_session, SourceId(repository="host/extended"), "one", 12.0)
     await asyncio.to_thread(lease.acquire, new_session())
     lease.start()
     ends = "SELECT expire_time FROM source_leases WHERE repository = 'host/extended'"
