@@ -175,6 +175,7 @@ def _context_of(stored: Any) -> tuple[Context, str]:
         if context.http:
             checked_http(context.http)
     except UsageError as error:
+        # What it was meant to be is unknown, so they are given anew.
         return replace(context, server=DEFAULT_SERVER, http=""), error.text
     return context, fault
 

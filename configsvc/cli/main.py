@@ -69,7 +69,7 @@ GROUPS = {
     "access": ("configsvc.cli.access", "Roles of users, groups and certificates."),
     "audit": ("configsvc.cli.audit", "The audit trail: who changed what, when, and why."),
     "operation": ("configsvc.cli.operations", "Imports and migrations in the background."),
-    "sync": ("configsvc.cli.sync.commands", "Git as the source: trees of files, checked, planned and applied."),
+    "sync": ("configsvc.cli.sync.sync_group", "Git as the source: trees of files, checked, planned and applied."),
     "context": ("configsvc.cli.contexts_group", "Services to talk to, and credentials for them."),
 }
 for name, (module, text) in GROUPS.items():

@@ -165,7 +165,10 @@ def with_broken(cli: Cli, context: str) -> None:
 
 @pytest.mark.parametrize(
     "context",
-    ['{"server": 5}', '{"sever": "a:1"}', '{"server": "http://a:b"}', '{"allow_plaintext_token": "no"}', "[1]"],
+    [
+        *('{"server": 5}', '{"sever": "a:1"}', '{"server": "http://a:b"}', '{"server": ""}'),
+        *('{"allow_plaintext_token": "no"}', "[1]", '{"server": "a:1", "http": "a b"}'),
+    ],
 )
 def test_a_broken_context_is_kept_as_it_is_and_stops_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, context: str

@@ -72,16 +72,21 @@ class Agent:
         self._seen_outcome = Outcome.UNCHANGED
         self._look_again = 0.0
         # What the log has said already.
-        self._refused_commit = ""
-        self._refusal = ""
+        self._reported_commit = ""
         self._failure = ""
         self._drift: tuple[str, ...] = ()
         self._holder = ""
+        self._refusal: tuple[Commit, CliError] | None = None
 
     def stop(self) -> None:
         """End after the present step. Safe in a signal handler, and from other threads."""
         self._stopping.set()
         self._parts.git.stop()
+
+    @property
+    def status(self) -> AgentStatus:
+        """The counts of its rounds."""
+        return self._parts.status
 
     @property
     def stopping(self) -> bool:
@@ -105,6 +110,8 @@ class Agent:
         try:
             if self._round() is Outcome.STANDBY:
                 raise CliError(f"another agent has the lease: {self._holder}", ExitCode.CONFLICT)
+            if self._refusal is not None:
+                raise self._refusal[1]
         finally:
             self._parts.lease.release()
 
@@ -122,8 +129,9 @@ class Agent:
         failure = ""
         try:
             outcome = self._round()
-            failure = self._refusal if outcome is Outcome.REFUSED else ""
             self._say_recovered()
+            if outcome is Outcome.REFUSED and self._refusal is not None:
+                failure = self._reported(*self._refusal)
         except CliError as error:
             if self.stopping:
                 return Outcome.UNCHANGED
@@ -131,7 +139,9 @@ class Agent:
             outcome = self._failed(kind_of(error), error)
         except Exception as error:  # noqa: BLE001  # it goes on
             failure = f"{type(error).__name__}: {error}"
-            outcome = self._failed(FailureKind.INTERNAL, CliError(failure, details=traceback.format_exc().splitlines()))
+            outcome = self._failed(
+                FailureKind.INTERNAL, CliError(failure, details=traceback.format_exc().splitlines()[-MAX_DETAILS:])
+            )
         self._parts.status.end_round(outcome, time.monotonic() - began, failure)
         return outcome
 
@@ -144,7 +154,7 @@ class Agent:
                 return Outcome.STANDBY
             commit = self._parts.clone.fetch()
             seen = _look(session, commit)
-            if seen == self._seen and time.monotonic() < self._look_again:
+            if seen is not None and seen == self._seen and time.monotonic() < self._look_again:
                 return self._seen_outcome
             outcome = self._applied(session, commit)
         finally:
@@ -162,9 +172,11 @@ class Agent:
         except CliError as error:
             if kind_of(error) is not FailureKind.COMMIT:
                 raise
-            self._refuse(commit, error)
+            self._parts.status.fail(FailureKind.COMMIT)
+            self._refusal = (commit, error)
             return Outcome.REFUSED
-        self._refused_commit = ""
+        self._refusal = None
+        self._reported_commit = ""
         self._succeed(commit, result)
         return Outcome.APPLIED if result.plan.changed or result.revision else Outcome.UNCHANGED
 
@@ -190,12 +202,11 @@ class Agent:
         reverted = self._options.on_drift is OnDrift.REVERT
         self._parts.status.applied(commit, 0 if reverted else len(left))
 
-    def _refuse(self, commit: Commit, error: CliError) -> None:
-        self._refusal = error.text
-        self._parts.status.fail(FailureKind.COMMIT)
-        if self._refused_commit != commit.commit:
-            self._refused_commit = commit.commit
+    def _reported(self, commit: Commit, error: CliError) -> str:
+        if self._reported_commit != commit.commit:
+            self._reported_commit = commit.commit
             log("error", "commit refused", **_named(commit), **_explained(error))
+        return error.text
 
     def _failed(self, kind: FailureKind, error: CliError) -> Outcome:
         self._parts.status.fail(kind)

@@ -40,12 +40,12 @@ class Clone:
     def __init__(self, git: Git, folder: Path, url: str, branch: str, path: str) -> None:
         self.repository = normalized(url, Path.cwd())
         self._git = git
-        self._folder = folder
+        self._folder = folder.absolute()
         # Git would take it as relative to the clone.
         self._url = str(Path(url).resolve()) if self.repository.startswith("file:") and "://" not in url else url
         self._branch = branch
         self._path = path
-        self._bare = folder / "repository.git"
+        self._bare = self._folder / "repository.git"
 
     @contextmanager
     def locked(self) -> Generator[None]:

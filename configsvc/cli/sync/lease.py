@@ -15,6 +15,10 @@ from configsvc.cli.sync.state import SourceId
 
 # Another agent takes over after this time at the latest, and its own interval.
 LEASE_SECONDS = 60.0
+# Within its time, so that a few may fail.
+EXTENSIONS = 6
+# At the end, which must not take long: the lease ends by itself.
+RELEASE_SECONDS = 5.0
 
 
 class LeaseLostError(CliError):
@@ -72,10 +76,10 @@ class Lease:
 
     def _extend(self) -> None:
         session = self._sessions()
-        while not self._ended.wait(self._seconds / 3):
+        while not self._ended.wait(self._seconds / EXTENSIONS):
             if self.held:
-                # It ends by itself if this fails for long.
-                with suppress(CliError):
+                # Whatever fails: the lease ends by itself if that goes on.
+                with suppress(Exception):
                     self.acquire(session)
             # A new connection has a new token, and goes to a server that is there.
             session.reconnect()
@@ -84,7 +88,7 @@ class Lease:
         """Let another agent begin at once, if the service can be reached. The lease is not acquired again."""
         self._ended.set()
         if self._thread.ident is not None:
-            self._thread.join(self._seconds)
+            self._thread.join(RELEASE_SECONDS)
         if not self.held:
             return
         self._until = 0.0
@@ -94,5 +98,5 @@ class Lease:
         )
         with suppress(CliError):
             calls = session.connection
-            calls.call(calls.sources.ReleaseSourceLease, request, 5)
+            calls.call(calls.sources.ReleaseSourceLease, request, RELEASE_SECONDS)
         session.close()

@@ -3,6 +3,8 @@
 import os
 import shutil
 import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -261,6 +263,31 @@ def test_a_clone_takes_from_a_shallow_repository(origin: Repository, tmp_path: P
     assert files_of(clone) == {"applications/shop/web.json": "2"}
     shallow.commit({FILE: "3"})
     assert files_of(clone) == {"applications/shop/web.json": "3"}
+
+
+def test_a_clone_takes_whole_histories_where_there_are_no_shallow_ones(
+    origin: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    origin.commit({FILE: "2"}, subject="second")
+    origin.git("update-server-info")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    handler = partial(Quiet, directory=str(origin.folder / ".git"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            url = f"http://user:secret@127.0.0.1:{server.server_port}/"
+            assert Clone(Git(), tmp_path / "cache", url, "main", "").fetch().subject == "second"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+class Quiet(SimpleHTTPRequestHandler):
+    """A plain web server."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        pass
 
 
 @pytest.mark.parametrize("damage", ["objects", "config", "lock", "file", "pack"])
