@@ -28,7 +28,7 @@ async def retrying(address: str) -> AsyncGenerator[Any]:
         yield ApplicationServiceStub(channel)
 
 
-def test_the_policy_names_every_method_that_changes_nothing_and_no_other() -> None:
+def test_the_policy_names_every_method_without_a_request_id_and_no_other() -> None:
     (only,) = json.loads(POLICY.read_text(encoding="utf-8"))["methodConfig"]
     assert only["name"] == [
         {"service": service.full_name, "method": method.name}

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 from google.longrunning.operations_proto_pb2 import DeleteOperationRequest
+from google.protobuf.duration_pb2 import Duration
 from google.protobuf.empty_pb2 import Empty
 from pydantic import SecretStr
 
@@ -20,12 +21,18 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import SCHEMA_VERSION_MODE_PINNED, MigrateConfigurationsRequest
-from configsvc.app.housekeeping import compact, purge_operations, purge_requests
+from configapi.v1.source_service_pb2 import (
+    AcquireSourceLeaseRequest,
+    ReleaseSourceLeaseRequest,
+    ReleaseSourceRequest,
+)
+from configsvc.app.housekeeping import compact, purge_leases, purge_operations, purge_requests
 from configsvc.limits.slots import connection_turn
 from configsvc.process.startup import StartError, migrate_database, prepare_database
 from configsvc.storage.database import open_database
 from configsvc.storage.service_role import grants
 from tests.api.calls import SHOP, content, create, create_application, get, key, names, patch
+from tests.api.sources import apply, marks, source_of
 from tests.configurations.reading import changes, export, versions
 from tests.operations.operating import ended, imported, item, items_of, migration_result_of, result_of
 from tests.postgres import plain_connection
@@ -80,6 +87,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
         await _write_and_read(service)
         await _change_schemas(service)
         await _run_operations(service)
+        await _apply_sources(service)
         revision = (
             await service.applications.DeleteApplication(
                 DeleteApplicationRequest(name="shop", force=True, request_id=str(uuid.uuid4()))
@@ -95,6 +103,7 @@ async def test_the_service_does_all_of_its_work_under_a_role_that_owns_nothing(
     async with open_database(service_url, turn=connection_turn) as database:
         await purge_requests(database)
         await purge_operations(database)
+        await purge_leases(database)
         await compact(database, AT_ONCE)
     assert await compacted_revision(psql) > 0
 
@@ -113,6 +122,19 @@ async def _write_and_read(service: Service) -> None:
     assert len(await versions(service, key=key("web"))) > 3
     assert await export(service, application=SHOP)
     assert len((await service.applications.ListApplications(ListApplicationsRequest())).applications) == 1
+
+
+async def _apply_sources(service: Service) -> None:
+    for commit in ("c1", "c2"):
+        source = await source_of(service, "shop")
+        etag = source.etag if source else ""
+        await apply(service, "shop", upsert("applied", {"c": commit}), commit=commit, adopt=True, expected_etag=etag)
+    assert len(await marks(service, "shop")) == 1
+    lease = AcquireSourceLeaseRequest(repository="repository", holder="agent", duration=Duration(seconds=5))
+    assert (await service.sources.AcquireSourceLease(lease)).acquired
+    released = ReleaseSourceLeaseRequest(repository="repository", holder="agent")
+    assert (await service.sources.ReleaseSourceLease(released)).released
+    assert (await service.sources.ReleaseSource(ReleaseSourceRequest(application=SHOP))).changed
 
 
 async def _change_schemas(service: Service) -> None:

@@ -255,9 +255,32 @@ REQUESTS: list[Callable[[dict[str, str]], Request]] = [
     lambda _: Request("GET", "/api/v1/caller"),
     lambda _: Request("GET", "/api/v1/status"),
     lambda _: Request("GET", "/api/v1/watches"),
+    lambda _: Request(
+        "POST",
+        "/api/v1/sources:apply",
+        {
+            "application": {"name": "shop"},
+            "source": {"repository": "r", "path": "p", "commit": "c"},
+            "adopt": True,
+            "writes": [{"upsert": {"application": {"name": "shop"}, "name": "applied", "config": {}}}],
+            "validate_only": True,
+        },
+    ),
+    lambda _: Request("POST", "/api/v1/sources:apply", {"source": {"repository": "https://a:b@c/d"}}),
+    lambda _: Request("GET", "/api/v1/sources?repository=r&path="),
+    lambda _: Request("GET", "/api/v1/applications/shop/applied-configurations"),
+    lambda known: Request("GET", f"/api/v1/applied-configurations?application.id={known['application']}"),
+    lambda _: Request("POST", "/api/v1/sources:release", {"application": {"name": "shop"}, "allow_missing": True}),
+    lambda _: Request("POST", "/api/v1/sources:release", {"application": {"name": "shop"}}),
+    lambda _: Request("POST", "/api/v1/source-leases:acquire", {"repository": "r", "holder": "h", "duration": "10.5s"}),
+    lambda _: Request("POST", "/api/v1/source-leases:release", {"repository": "r", "holder": "nobody"}),
 ]
 # What each commit or moment makes anew.
-ANEW = {"id", "create_time", "update_time", "server_time", "feed_lag", "commit_time", "next_page_token"}
+ANEW = {"id", "create_time", "update_time", "server_time", "feed_lag", "commit_time", "next_page_token"} | {
+    "apply_time",
+    "expire_time",
+    "remaining",
+}
 
 
 def test_every_route_is_compared_or_has_its_reason() -> None:
