@@ -67,7 +67,7 @@ class Lease:
             calls = session.connection
             answer = calls.call(calls.sources.AcquireSourceLease, request, self._seconds / 3)
             # The clock of the service began later.
-            self._until = began + self._seconds if answer.acquired and not self._ended.is_set() else 0.0
+            self._until = began + self._seconds if answer.acquired else 0.0
         return answer.holder
 
     def start(self) -> None:
@@ -88,6 +88,7 @@ class Lease:
         """Let another agent begin at once, if the service can be reached. The lease is not acquired again."""
         self._ended.set()
         if self._thread.ident is not None:
+            # It may have extended the lease just now.
             self._thread.join(RELEASE_SECONDS)
         if not self.held:
             return
