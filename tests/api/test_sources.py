@@ -31,7 +31,7 @@ from configapi.v1.source_service_pb2 import (
 from tests.api.calls import create, create_application, failing, get, head, names
 from tests.api.sources import PATH, REPOSITORY, apply, marks, revision, source_of, sources
 from tests.service import Service, error_info_of, reason_of, struct, violations_of
-from tests.writes.batches import creation, deletion, item, reasons, upsert
+from tests.writes.batches import creation, deletion, failures_of, item, reasons, upsert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -178,6 +178,8 @@ async def test_what_exists_without_a_mark_is_neither_changed_nor_deleted(shared_
         with failing(FAILED, "BATCH_FAILED") as caught:
             await apply(shared_service, shop, *writes[:4], commit="c2", expected_etag=first.source.etag, **fields)
         assert reasons(caught.value) == dict.fromkeys((1, 2, 3), "SOURCE_NOT_ADOPTED")
+        refused = failures_of(caught.value)[0].message
+        assert refused == f"configuration {shop}:web exists already, and no source owns it: set adopt to take it"
     with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, writes[4], commit="c2", expected_etag=first.source.etag)
     assert reasons(caught.value) == {0: "SOURCE_NOT_ADOPTED"}
