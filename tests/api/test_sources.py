@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from grpc import StatusCode
 from grpc.aio import AioRpcError
+from structlog.testing import capture_logs
 from ulid import ULID
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -357,6 +358,32 @@ async def test_a_released_source_leaves_its_configurations_to_be_adopted_by_anot
     assert taken.source.etag != first.source.etag
     with failing(FAILED, "SOURCE_MISMATCH"):
         await apply(shared_service, shop, of(shop, "web", n=1), expected_etag=first.source.etag)
+
+
+async def test_who_takes_and_releases_an_application_is_logged_once(shared_service: Service, shop: str) -> None:
+    ids = [str(ULID()) for _ in range(2)]
+    with capture_logs() as lines:
+        await apply(shared_service, shop, of(shop, "web", n=1), validate_only=True)
+        first = await apply(shared_service, shop, of(shop, "web", n=1), request_id=ids[0])
+        await apply(shared_service, shop, of(shop, "web", n=1), request_id=ids[0])
+        await apply(shared_service, shop, commit="c2", expected_etag=first.source.etag)
+        await release(shared_service, shop, validate_only=True)
+        await release(shared_service, shop, request_id=ids[1])
+        await release(shared_service, shop, request_id=ids[1])
+        await release(shared_service, shop, allow_missing=True)
+    logged = [line for line in lines if line["event"].startswith("source ")]
+    what = {
+        "application": shop,
+        "application_id": first.source.application_id,
+        "repository": REPOSITORY,
+        "path": PATH,
+        "caller": "anonymous",
+        "log_level": "info",
+    }
+    assert logged == [
+        what | {"event": "source taken", "commit": "c1", "request_id": ids[0]},
+        what | {"event": "source released", "commit": "c2", "request_id": ids[1]},
+    ]
 
 
 async def test_a_source_follows_its_application_to_a_new_name_and_ends_with_it(
