@@ -11,7 +11,7 @@ from configsvc.domain.errors import (
     VersionMismatchError,
     WriteConflictError,
 )
-from configsvc.domain.models import ApplicationRef, Done, Effect, IdRef, WriteContext, Written
+from configsvc.domain.models import ApplicationRef, Done, Effect, IdRef, KeyRef, WriteContext, Written
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Only, Scope
 from configsvc.domain.sources import Source, SourceChange
@@ -192,6 +192,8 @@ async def _note(
     """Bring the marks and the source up to date; return the source."""
     owner, source = taken.owner, taken.source
     marks = await sources.unmark(connection, owner.id, {*change.released_ids, *_deleted(writes, outcomes)})
+    if gone := _gone(owner, writes, outcomes):
+        marks += await sources.unmark_gone(connection, owner.id, gone)
     marks += await sources.mark(connection, owner.id, _left(writes, outcomes))
     if not taken.is_new and (marks or source.applied.commit != change.revision.commit):
         source = await sources.update(connection, owner.id, change.revision.commit, context.actor)
@@ -210,7 +212,7 @@ async def _note(
 
 
 def _deleted(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:
-    """Return the ids of the configurations that the writes deleted, or that are gone already."""
+    """Return the ids of the configurations that the writes deleted, or that are gone already, if named by id."""
     ids: set[str] = set()
     for write, outcome in zip(writes, outcomes, strict=True):
         if isinstance(write, Deletion):
@@ -219,6 +221,16 @@ def _deleted(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Colle
             elif isinstance(write.ref, IdRef):
                 ids.add(write.ref.id)
     return ids
+
+
+def _gone(owner: Owner, writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:
+    """Return the names in the application that deletions found to be gone already."""
+    return {
+        write.ref.name
+        for write, outcome in zip(writes, outcomes, strict=True)
+        if isinstance(write, Deletion) and isinstance(write.ref, KeyRef) and not isinstance(outcome, Changed)
+        if write.ref.application == owner.name
+    }
 
 
 def _left(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:

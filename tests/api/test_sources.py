@@ -29,7 +29,7 @@ from configapi.v1.source_service_pb2 import (
     ListSourcesRequest,
     ReleaseSourceRequest,
 )
-from tests.api.calls import create, create_application, failing, get, head, names
+from tests.api.calls import create, create_application, failing, get, head, key, names
 from tests.api.sources import PATH, REPOSITORY, apply, marks, revision, source_of, sources
 from tests.service import Service, error_info_of, reason_of, struct, violations_of
 from tests.writes.batches import creation, deletion, failures_of, item, reasons, upsert
@@ -105,6 +105,25 @@ async def test_a_deletion_removes_the_mark(shared_service: Service, shop: str) -
     assert second.outcomes[0].changed
     assert second.source.applied_count == 1
     assert [name for name, _ in (await marks(shared_service, shop)).values()] == ["api"]
+
+
+async def test_a_deletion_by_name_removes_the_mark_of_what_others_have_deleted(
+    shared_service: Service, shop: str
+) -> None:
+    first = await apply(shared_service, shop, of(shop, "web"), of(shop, "api"))
+    web, api = (one.configuration.id for one in first.outcomes)
+    await delete(shared_service, web)
+    await shared_service.configurations.UpdateConfiguration(
+        UpdateConfigurationRequest(id=api, configuration=Configuration(name="renamed"))
+    )
+    deletions = [
+        ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key(name, shop), allow_missing=True))
+        for name in ("web", "api")
+    ]
+    second = await apply(shared_service, shop, *deletions, commit="c2", expected_etag=first.source.etag)
+    assert not second.changed
+    # What was renamed by hand exists, and is still the source's.
+    assert (await marks(shared_service, shop)).keys() == {api}
 
 
 async def test_a_source_that_applies_what_is_there_already_stays_as_it_is(shared_service: Service, shop: str) -> None:
