@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import structlog
+
 from configsvc.configurations.reads import Reads
 from configsvc.domain.errors import ResourceNotFoundError, VersionMismatchError, WriteConflictError
 from configsvc.domain.models import ApplicationRef, Effect, IdRef, WriteContext, Written
@@ -9,12 +11,15 @@ from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import PageRequest
 from configsvc.domain.scope import Only, Scope
 from configsvc.domain.sources import AppliedPage, Lease, LeaseKey, Source, SourceChange, SourceRelease
-from configsvc.domain.writes import BatchWrite
+from configsvc.domain.writes import BatchWrite, Owner
 from configsvc.storage import applications, source_leases, sources
 from configsvc.storage.database import Connection, Database
+from configsvc.storage.sources import LockedSource
 from configsvc.writes import idempotency
 from configsvc.writes.source_writes import Applied, SourceWrites, lock_owner
 from configsvc.writes.transactions import Writes, queue_key
+
+log = structlog.get_logger()
 
 TRIES = 3
 
@@ -70,6 +75,9 @@ class Sources:
         """
         applied = await self._source_writes.apply(change, writes, preconditions, context)
         self._reads.require(applied.batch.revision)
+        if applied.is_taken:
+            source = applied.source.result
+            _log_owner("source taken", Owner(id=source.application_id, name=source.application), source, context)
         return applied
 
     async def release(self, release: SourceRelease, context: WriteContext) -> bool:
@@ -77,9 +85,15 @@ class Sources:
 
         Raises ResourceNotFoundError, VersionMismatchError or RequestIdReusedError.
         """
+        released: tuple[Owner, LockedSource] | None = None
 
         async def change(connection: Connection) -> Effect:
-            return await _release(connection, release, context)
+            nonlocal released
+            released = await _release(connection, release, context)
+            if released is None:
+                return Effect(written=None, changed=False)
+            owner, source = released
+            return Effect(written=Written(resource_id=owner.id, version=source.version), changed=True)
 
         async def once(connection: Connection) -> bool:
             if context.validate_only:
@@ -90,7 +104,10 @@ class Sources:
             return changed
 
         queue = queue_key(context, f"source {release.application}")
-        return await self._writes.run(queue, once, load, keep=not context.validate_only)
+        changed = await self._writes.run(queue, once, load, keep=not context.validate_only)
+        if released is not None and not context.validate_only:
+            _log_owner("source released", *released, context)
+        return changed
 
     async def acquire_lease(self, key: LeaseKey, holder: str, seconds: float) -> Lease:
         """Acquire or extend a lease of the holder, if nobody else has it; return who has it."""
@@ -114,14 +131,31 @@ async def _application_id(connection: Connection, ref: ApplicationRef, scope: Sc
     return application.id
 
 
-async def _release(connection: Connection, release: SourceRelease, context: WriteContext) -> Effect:
+async def _release(
+    connection: Connection, release: SourceRelease, context: WriteContext
+) -> tuple[Owner, LockedSource] | None:
+    """Delete the source; return it with its application, or None if there is none, and that may be."""
     owner = await lock_owner(connection, release.application, context.scope)
     source = await sources.lock(connection, owner.id)
     if source is None:
         if release.allow_missing:
-            return Effect(written=None, changed=False)
+            return None
         raise ResourceNotFoundError("source of application", owner.name)
     if release.expected_etag not in {"", source.etag}:
         raise VersionMismatchError(expected=None, current=source.version)
     await sources.delete(connection, owner.id)
-    return Effect(written=Written(resource_id=owner.id, version=source.version), changed=True)
+    return owner, source
+
+
+def _log_owner(event: str, owner: Owner, source: Source | LockedSource, context: WriteContext) -> None:
+    # Sources are no part of the history, so nothing else keeps who changed the owner of an application.
+    log.info(
+        event,
+        application=owner.name,
+        application_id=owner.id,
+        repository=source.applied.repository,
+        path=source.applied.path,
+        commit=source.applied.commit,
+        caller=context.actor,
+        request_id=context.request_id,
+    )

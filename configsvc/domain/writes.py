@@ -148,6 +148,9 @@ class Upsert:
     only_missing: bool
     context: WriteContext
 
+    def __str__(self) -> str:
+        return f"{self.application}:{self.name}"
+
     def as_update(self, application: str) -> Update:
         """Return the update that creates a configuration if there is none, given the name of the application."""
         values = ConfigurationUpdate(

@@ -3,7 +3,7 @@
 from hashlib import blake2b
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.sources import Lease, LeaseKey
+from configsvc.domain.sources import MAX_LEASE_SECONDS, Lease, LeaseKey
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 
@@ -11,8 +11,8 @@ _SQL = queries("source_leases")
 
 
 async def acquire(connection: Connection, key: LeaseKey, holder: str, seconds: float) -> Lease | None:
-    """Acquire or extend a lease, if nobody else has it; return None if another session created it meanwhile."""
-    arguments = (_digest(key), key.actor, key.repository, key.path, holder, seconds)
+    """Acquire or extend a lease, if nobody else has it; return None if another session changed it meanwhile."""
+    arguments = (_digest(key), key.actor, key.repository, key.path, holder, seconds, MAX_LEASE_SECONDS)
     row = await connection.fetchrow(_SQL["acquire"], *arguments)
     if row is None:
         return None

@@ -1,16 +1,19 @@
 -- name: acquire
--- No row if another session created the lease after this statement began.
+-- No row if another session changed the lease after this statement began: found would show what it was before.
+-- A lease that ends later than any can ($7 seconds from now) is from before the clock was set back, and has expired.
 WITH taken AS (
     INSERT INTO source_leases AS lease (key, actor, repository, path, holder, expire_time)
     VALUES ($1, $2, $3, $4, $5, clock_timestamp() + $6::double precision * interval '1 second')
     ON CONFLICT (key) DO UPDATE
     SET holder = excluded.holder, expire_time = excluded.expire_time
     WHERE lease.holder = excluded.holder OR lease.expire_time <= clock_timestamp()
+        OR lease.expire_time > clock_timestamp() + $7::double precision * interval '1 second'
     RETURNING true AS acquired, holder, expire_time
 ), found AS (
     SELECT * FROM taken
     UNION ALL
-    SELECT false, holder, expire_time FROM source_leases WHERE key = $1 AND NOT EXISTS (SELECT FROM taken)
+    SELECT false, holder, expire_time FROM source_leases
+    WHERE key = $1 AND holder <> $5 AND expire_time > clock_timestamp() AND NOT EXISTS (SELECT FROM taken)
 )
 SELECT
     acquired, holder, expire_time,

@@ -94,6 +94,11 @@ async def unmark(connection: Connection, application_id: str, ids: Collection[st
     return _count(await connection.execute(_SQL["unmark"], application_id, list(ids)))
 
 
+async def unmark_gone(connection: Connection, application_id: str, names: Collection[str]) -> int:
+    """Remove the marks with these names of configurations that do not exist; return their number."""
+    return _count(await connection.execute(_SQL["unmark_gone"], application_id, list(names)))
+
+
 def _count(status: str) -> int:
     return int(status.rpartition(" ")[2])
 

@@ -40,6 +40,12 @@ WHERE (mark.version, mark.name) IS DISTINCT FROM (excluded.version, excluded.nam
 -- name: unmark
 DELETE FROM applied_configurations WHERE application_id = $1 AND configuration_id = ANY ($2::text[]);
 
+-- name: unmark_gone
+-- The marks with the names $2 of configurations that do not exist.
+DELETE FROM applied_configurations AS mark
+WHERE mark.application_id = $1 AND mark.name = ANY ($2::text[])
+    AND NOT EXISTS (SELECT FROM configurations AS c WHERE c.id = mark.configuration_id);
+
 -- name: list
 -- At most $5 sources after that of the application $4: of the applications $1 (null: any), the repository $2 and the path
 -- $3 (null: any).

@@ -11,7 +11,7 @@ from configsvc.domain.errors import (
     VersionMismatchError,
     WriteConflictError,
 )
-from configsvc.domain.models import ApplicationRef, Done, Effect, IdRef, WriteContext, Written
+from configsvc.domain.models import ApplicationRef, Done, Effect, IdRef, KeyRef, WriteContext, Written
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Only, Scope
 from configsvc.domain.sources import Source, SourceChange
@@ -36,10 +36,11 @@ from configsvc.writes.preconditions import first_check, last_check
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """The result of the writes of a source, and the source after them."""
+    """The result of the writes of a source, and the source after them. `is_taken`: this call made it."""
 
     batch: BatchResult
     source: Done[Source]
+    is_taken: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,13 +71,13 @@ class SourceWrites:
         `AtomicBatches.write` raises.
         """
 
-        async def execute(connection: Connection) -> tuple[Executed, Done[Source]]:
+        async def execute(connection: Connection) -> tuple[Executed, Done[Source], bool]:
             return await self._execute_once(connection, change, writes, preconditions, context)
 
-        async def load(connection: Connection, done: tuple[Executed, Done[Source]]) -> Applied:
-            executed, source = done
+        async def load(connection: Connection, done: tuple[Executed, Done[Source], bool]) -> Applied:
+            executed, source, is_taken = done
             batch = await load_result(connection, executed, with_config=False)
-            return Applied(batch=batch, source=source)
+            return Applied(batch=batch, source=source, is_taken=is_taken)
 
         return await self._batches.run(f"source {change.application}", context, execute, load)
 
@@ -87,11 +88,11 @@ class SourceWrites:
         writes: Sequence[BatchWrite],
         preconditions: Sequence[Precondition],
         context: WriteContext,
-    ) -> tuple[Executed, Done[Source]]:
+    ) -> tuple[Executed, Done[Source], bool]:
         earlier = None if context.validate_only else await idempotency.claim(connection, context)
         if earlier is not None:
             effects, kept = earlier.effects[:-1], earlier.effects[-1]
-            return repeated(effects, earlier.changed), _source_of(kept, change)
+            return repeated(effects, earlier.changed), _source_of(kept, change), False
         checked = await first_check(connection, preconditions)
         taken = await _take(connection, change, context)
         executed = await self._write(connection, taken.owner, change, writes)
@@ -100,7 +101,7 @@ class SourceWrites:
             effects = (*executed.effects, _effect_of(source))
             await idempotency.complete(connection, context, Earlier(effects=effects, changed=executed.changed))
             await last_check(connection, preconditions, checked)
-        return executed, source
+        return executed, source, taken.is_new and not context.validate_only
 
     async def _write(
         self, connection: Connection, owner: Owner, change: SourceChange, writes: Sequence[BatchWrite]
@@ -191,6 +192,8 @@ async def _note(
     """Bring the marks and the source up to date; return the source."""
     owner, source = taken.owner, taken.source
     marks = await sources.unmark(connection, owner.id, {*change.released_ids, *_deleted(writes, outcomes)})
+    if gone := _gone(owner, writes, outcomes):
+        marks += await sources.unmark_gone(connection, owner.id, gone)
     marks += await sources.mark(connection, owner.id, _left(writes, outcomes))
     if not taken.is_new and (marks or source.applied.commit != change.revision.commit):
         source = await sources.update(connection, owner.id, change.revision.commit, context.actor)
@@ -209,7 +212,7 @@ async def _note(
 
 
 def _deleted(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:
-    """Return the ids of the configurations that the writes deleted, or that are gone already."""
+    """Return the ids of the configurations that the writes deleted, or that are gone already, if named by id."""
     ids: set[str] = set()
     for write, outcome in zip(writes, outcomes, strict=True):
         if isinstance(write, Deletion):
@@ -218,6 +221,16 @@ def _deleted(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Colle
             elif isinstance(write.ref, IdRef):
                 ids.add(write.ref.id)
     return ids
+
+
+def _gone(owner: Owner, writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:
+    """Return the names in the application that deletions found to be gone already."""
+    return {
+        write.ref.name
+        for write, outcome in zip(writes, outcomes, strict=True)
+        if isinstance(write, Deletion) and isinstance(write.ref, KeyRef) and not isinstance(outcome, Changed)
+        if write.ref.application == owner.name
+    }
 
 
 def _left(writes: Sequence[BatchWrite], outcomes: Sequence[Outcome]) -> Collection[str]:

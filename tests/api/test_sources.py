@@ -7,6 +7,7 @@ import pytest
 import pytest_asyncio
 from grpc import StatusCode
 from grpc.aio import AioRpcError
+from structlog.testing import capture_logs
 from ulid import ULID
 
 from configapi.v1.application_pb2 import Application, ApplicationRef
@@ -28,10 +29,10 @@ from configapi.v1.source_service_pb2 import (
     ListSourcesRequest,
     ReleaseSourceRequest,
 )
-from tests.api.calls import create, create_application, failing, get, head, names
+from tests.api.calls import create, create_application, failing, get, head, key, names
 from tests.api.sources import PATH, REPOSITORY, apply, marks, revision, source_of, sources
 from tests.service import Service, error_info_of, reason_of, struct, violations_of
-from tests.writes.batches import creation, deletion, item, reasons, upsert
+from tests.writes.batches import creation, deletion, failures_of, item, reasons, upsert
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -106,6 +107,25 @@ async def test_a_deletion_removes_the_mark(shared_service: Service, shop: str) -
     assert [name for name, _ in (await marks(shared_service, shop)).values()] == ["api"]
 
 
+async def test_a_deletion_by_name_removes_the_mark_of_what_others_have_deleted(
+    shared_service: Service, shop: str
+) -> None:
+    first = await apply(shared_service, shop, of(shop, "web"), of(shop, "api"))
+    web, api = (one.configuration.id for one in first.outcomes)
+    await delete(shared_service, web)
+    await shared_service.configurations.UpdateConfiguration(
+        UpdateConfigurationRequest(id=api, configuration=Configuration(name="renamed"))
+    )
+    deletions = [
+        ConfigurationWrite(deletion=ConfigurationDeletionItem(key=key(name, shop), allow_missing=True))
+        for name in ("web", "api")
+    ]
+    second = await apply(shared_service, shop, *deletions, commit="c2", expected_etag=first.source.etag)
+    assert not second.changed
+    # What was renamed by hand exists, and is still the source's.
+    assert (await marks(shared_service, shop)).keys() == {api}
+
+
 async def test_a_source_that_applies_what_is_there_already_stays_as_it_is(shared_service: Service, shop: str) -> None:
     first = await apply(shared_service, shop, of(shop, "web", n=1))
     again = await apply(shared_service, shop, of(shop, "web", n=1), expected_etag=first.source.etag)
@@ -178,6 +198,8 @@ async def test_what_exists_without_a_mark_is_neither_changed_nor_deleted(shared_
         with failing(FAILED, "BATCH_FAILED") as caught:
             await apply(shared_service, shop, *writes[:4], commit="c2", expected_etag=first.source.etag, **fields)
         assert reasons(caught.value) == dict.fromkeys((1, 2, 3), "SOURCE_NOT_ADOPTED")
+        refused = failures_of(caught.value)[0].message
+        assert refused == f"configuration {shop}:web exists already, and no source owns it: set adopt to take it"
     with failing(FAILED, "BATCH_FAILED") as caught:
         await apply(shared_service, shop, writes[4], commit="c2", expected_etag=first.source.etag)
     assert reasons(caught.value) == {0: "SOURCE_NOT_ADOPTED"}
@@ -355,6 +377,32 @@ async def test_a_released_source_leaves_its_configurations_to_be_adopted_by_anot
     assert taken.source.etag != first.source.etag
     with failing(FAILED, "SOURCE_MISMATCH"):
         await apply(shared_service, shop, of(shop, "web", n=1), expected_etag=first.source.etag)
+
+
+async def test_who_takes_and_releases_an_application_is_logged_once(shared_service: Service, shop: str) -> None:
+    ids = [str(ULID()) for _ in range(2)]
+    with capture_logs() as lines:
+        await apply(shared_service, shop, of(shop, "web", n=1), validate_only=True)
+        first = await apply(shared_service, shop, of(shop, "web", n=1), request_id=ids[0])
+        await apply(shared_service, shop, of(shop, "web", n=1), request_id=ids[0])
+        await apply(shared_service, shop, commit="c2", expected_etag=first.source.etag)
+        await release(shared_service, shop, validate_only=True)
+        await release(shared_service, shop, request_id=ids[1])
+        await release(shared_service, shop, request_id=ids[1])
+        await release(shared_service, shop, allow_missing=True)
+    logged = [line for line in lines if line["event"].startswith("source ")]
+    what = {
+        "application": shop,
+        "application_id": first.source.application_id,
+        "repository": REPOSITORY,
+        "path": PATH,
+        "caller": "anonymous",
+        "log_level": "info",
+    }
+    assert logged == [
+        what | {"event": "source taken", "commit": "c1", "request_id": ids[0]},
+        what | {"event": "source released", "commit": "c2", "request_id": ids[1]},
+    ]
 
 
 async def test_a_source_follows_its_application_to_a_new_name_and_ends_with_it(

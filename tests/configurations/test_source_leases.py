@@ -21,9 +21,14 @@ from tests.access.bindings import VIEWER, bind, create_application
 from tests.api.calls import Connection, failing
 from tests.api.sources import REPOSITORY
 from tests.identity.tokens import bearing, oidc_settings
+from tests.postgres import plain_connection
 from tests.service import Service, running_service, violations_of
+from tests.storage.reading import until_waiting
 
 EXPIRE = "UPDATE source_leases SET expire_time = clock_timestamp() WHERE holder = $1"
+TAKE_OVER = "UPDATE source_leases SET holder = $1, expire_time = clock_timestamp() + interval '1 minute'"
+# What remains of a lease if the clock is set back by an hour.
+SET_CLOCK_BACK = "UPDATE source_leases SET expire_time = expire_time + interval '1 hour'"
 
 
 async def acquire(
@@ -82,6 +87,31 @@ async def test_a_lease_expires_by_the_clock_of_the_database(service: Service, ps
     assert (late.acquired, late.holder) == (False, "two")
     await psql.execute(EXPIRE, "two")
     assert not await release(service, "two")
+
+
+async def test_a_holder_whose_expired_lease_another_takes_at_that_moment_is_told_who_has_it(
+    service: Service, psql: Connection, database_url: str
+) -> None:
+    assert (await acquire(service, "one")).acquired
+    await psql.execute(EXPIRE, "one")
+    async with plain_connection(database_url) as session:
+        async with session.transaction():
+            await session.execute(TAKE_OVER, "two")
+            calling = asyncio.ensure_future(acquire(service, "one"))
+            await until_waiting(psql)
+        refused = await calling
+    assert (refused.acquired, refused.holder) == (False, "two")
+    assert refused.remaining.seconds > 0
+
+
+async def test_a_clock_that_is_set_back_prolongs_no_lease_beyond_the_longest_one(
+    service: Service, psql: Connection
+) -> None:
+    assert (await acquire(service, "gone", seconds=600)).acquired
+    await psql.execute(SET_CLOCK_BACK)
+    taken = await acquire(service, "two", seconds=60)
+    assert (taken.acquired, taken.holder) == (True, "two")
+    assert taken.remaining.seconds <= 60
 
 
 async def test_expired_leases_are_deleted(service: Service, psql: Connection, database_url: str) -> None:
