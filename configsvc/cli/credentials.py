@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from errno import ENOENT
@@ -23,6 +24,14 @@ COMMAND_SECONDS = 60
 REQUEST_SECONDS = 20
 # A token that ends sooner is renewed first.
 LEAST_SECONDS = 60
+# 1 is PR_SET_PDEATHSIG, of Linux.
+_START = """
+import ctypes, os, signal, sys
+if sys.platform == "linux":
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+signal.pthread_sigmask(signal.SIG_SETMASK, ())
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -62,15 +71,14 @@ def _from_command(command: str) -> str:
 
 
 def _with_all_signals(words: list[str]) -> list[str]:
-    """Return a command that starts without blocked signals, which it would inherit from `configsvc exec`."""
-    if not signal.pthread_sigmask(signal.SIG_BLOCK, ()):
+    """Return a command that starts without blocked signals, which it would inherit from `configsvc exec`, and that is
+    killed when the thread ends that waits for it, as `subprocess` does it in the main thread alone.
+    """
+    if threading.current_thread() is threading.main_thread() and not signal.pthread_sigmask(signal.SIG_BLOCK, ()):
         return words
     if shutil.which(words[0]) is None:
         raise FileNotFoundError(ENOENT, os.strerror(ENOENT), words[0])
-    unblock = (
-        "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, ()); os.execvp(sys.argv[1], sys.argv[1:])"
-    )
-    return [sys.executable, "-I", "-S", "-c", unblock, *words]
+    return [sys.executable, "-I", "-S", "-c", _START, *words]
 
 
 def _checked(text: str, source: str) -> str:
@@ -81,6 +89,8 @@ def _checked(text: str, source: str) -> str:
 
 
 def _cause(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"it took longer than {error.timeout:g} s"
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 

@@ -155,7 +155,7 @@ class InFile:
             variables=variables,
             file_text=text,
             versions=versions,
-            write=lambda: replace_file(self.path, text.encode(), keep_mode=False),
+            write=lambda: replace_file(self.path, text.encode(), is_private=True),
         )
 
 

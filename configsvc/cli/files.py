@@ -14,26 +14,24 @@ PRIVATE = 0o600
 def current_content(path: Path) -> bytes | None:
     """Return the content of a file; None if there is none. Raises CliError for what is no regular file."""
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise CliError(f"cannot replace {path}: it is no regular file")
-        return path.read_bytes()
-    except FileNotFoundError:
-        return None
+        return path.read_bytes() if _found(path) else None
     except OSError as error:
         raise CliError(f"cannot read {path}: {error.strerror}") from None
 
 
-def replace_file(path: Path, content: bytes, *, new_mode: int = PRIVATE, keep_mode: bool = True) -> None:
-    """Replace a file, or create it. Its owner stays, a link to it stays one, and so does its mode with `keep_mode`.
-    Raises CliError.
+def replace_file(path: Path, content: bytes, *, new_mode: int = PRIVATE, is_private: bool = False) -> None:
+    """Replace a file, or create it. A link to it stays one. Its owner and mode stay, unless it is to be private: then
+    it is for the user of this process alone. Raises CliError.
     """
     try:
-        # A link to the file stays one.
         target = Path(os.path.realpath(path))
-        descriptor, draft = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        found = _found(target)
+        # Not named after the file, whose name may be as long as names can be. It is for its owner alone.
+        descriptor, draft = tempfile.mkstemp(prefix=".configsvc.", dir=target.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                _take_over(file.fileno(), target, new_mode, keep_mode=keep_mode)
+                if not is_private:
+                    _take_over(file.fileno(), found, new_mode)
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
@@ -45,13 +43,21 @@ def replace_file(path: Path, content: bytes, *, new_mode: int = PRIVATE, keep_mo
         raise CliError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _take_over(descriptor: int, target: Path, new_mode: int, *, keep_mode: bool) -> None:
+def _found(path: Path) -> os.stat_result | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        raise CliError(f"cannot replace {path}: it is no regular file")
+    return found
+
+
+def _take_over(descriptor: int, found: os.stat_result | None, new_mode: int) -> None:
     """Give a new file the owner and the mode of the one that it replaces."""
-    mode = new_mode
-    with suppress(FileNotFoundError):
-        found = target.stat()
-        mode = stat.S_IMODE(found.st_mode) if keep_mode else new_mode
+    if found:
         own = os.fstat(descriptor)
         if (own.st_uid, own.st_gid) != (found.st_uid, found.st_gid):
             os.fchown(descriptor, found.st_uid, found.st_gid)
-    os.fchmod(descriptor, mode)
+    # After a new owner, which takes some bits away.
+    os.fchmod(descriptor, stat.S_IMODE(found.st_mode) if found else new_mode)

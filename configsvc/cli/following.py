@@ -76,7 +76,7 @@ class Followed:
             application, _, name = key.partition("/")
             names[application].append(name)
         self._clients = {one: self._client(one, named, program, disk_copy) for one, named in names.items()}
-        self._outcomes: dict[str, ConfigError | None] = {}
+        self._outcomes: dict[str, CliError | ConfigError | None] = {}
 
     def _client(self, application: str, names: list[str], program: str, disk_copy: str | None) -> ConfigClient:
         context = self._context
@@ -103,20 +103,23 @@ class Followed:
             return self._token
 
     def start(self) -> None:
-        """Begin to follow, without waiting. Raises CliError for credentials that cannot be had."""
+        """Begin to follow, without waiting."""
         # Before grpc is imported: it writes to standard error whatever it thinks of the network.
         os.environ.setdefault("GRPC_VERBOSITY", "NONE")
         logger = logging.getLogger("configsvc.client")
         logger.addHandler(_Talk())
         logger.propagate = False
-        self._bearer()
         for application in self._clients:
             threading.Thread(target=self._start, args=(application,), daemon=True).start()
 
     def _start(self, application: str) -> None:
         try:
+            # The client would go on without one, in the hope of a later one.
+            self._bearer()
             self._clients[application].start()
             self._outcomes[application] = None
+        except CliError as error:
+            self._outcomes[application] = error
         except Exception as error:  # noqa: BLE001  # raised where it is awaited
             self._outcomes[application] = error if isinstance(error, ConfigError) else ConfigError(repr(error))
         self._events.put(Changed())
@@ -128,7 +131,9 @@ class Followed:
                 raise self._failure(error)
         return len(self._outcomes) == len(self._clients)
 
-    def _failure(self, error: ConfigError) -> CliError:
+    def _failure(self, error: CliError | ConfigError) -> CliError:
+        if isinstance(error, CliError):
+            return error
         if isinstance(error, StoppedError):
             advice = advice_of(error.code, error.reason)
             return CliError(str(error), advice.code, hint=advice.hint)
@@ -156,8 +161,23 @@ class Followed:
             self._is_deleted.add(key)
             talk(f"{key} was deleted; version {self._last[key].version} stays in use")
 
+    def check_token(self) -> None:
+        """Raise CliError if there is no token yet."""
+        if not self._has_token:
+            raise CliError(
+                f"there is no token after {self.seconds:g} s",
+                ExitCode.NOT_PERMITTED,
+                hint="Does the token command end, and the OpenID provider answer?",
+            )
+
+    @property
+    def _has_token(self) -> bool:
+        return self._token_at > -math.inf
+
     def last_errors(self) -> str:
         """Return why nothing arrives."""
+        if not self._has_token:
+            return "no token yet"
         states = (client.status.last_error for client in self._clients.values())
         return next((state for state in states if state), "no answer yet")
 
@@ -197,6 +217,8 @@ class Waiting:
         if has_started and not missing:
             return True
         late = time.monotonic() >= self._end
+        if late:
+            self._followed.check_token()
         if has_started and (late or not self._for_missing):
             raise _missing(missing)
         if (missing or time.monotonic() >= self._silent_until) and not self._has_spoken:

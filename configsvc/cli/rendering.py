@@ -72,7 +72,8 @@ def run(
     """Render. Raises CliError, and typer.Exit with 2 if a check finds differences."""
     # Before anything of this program is among the variables.
     run_after = read_command(command, dict(os.environ), command_seconds, shell=shell)
-    _check_options(templates, outputs, check=check, watch=watch)
+    _check_outputs(templates, outputs)
+    _check_options(outputs, check=check, watch=watch, runs_command=command is not None)
     job = Job(
         templates=[Path(template).absolute() for template in templates],
         outputs=outputs,
@@ -87,7 +88,7 @@ def run(
         followed.start()
         _wait(followed, events, for_missing=watch)
         if check:
-            _check(job, followed.configurations())
+            check_files(job, followed.configurations())
         elif watch:
             _watch(job, followed, events, quiet_seconds)
         else:
@@ -113,20 +114,26 @@ def read_command(
     return Command(arguments=words, text=text, seconds=limit_seconds, variables=variables)
 
 
-def _check_options(templates: Sequence[str], outputs: Sequence[str], *, check: bool, watch: bool) -> None:
+def _check_outputs(templates: Sequence[str], outputs: Sequence[str]) -> None:
     if len(templates) != len(outputs):
         raise UsageError(
             f"{len(templates)} templates need as many files: {len(outputs)} are given", "Write one -o FILE for each."
         )
     if missing := [template for template in templates if not Path(template).is_file()]:
         raise UsageError(f"there is no template {', '.join(missing)}")
-    files = [os.path.realpath(output) for output in outputs if output != _STANDARD_OUTPUT]
-    if len(set(files)) < len(files):
+    files = {output: os.path.realpath(output) for output in outputs if output != _STANDARD_OUTPUT}
+    if len(set(files.values())) < len(outputs) - outputs.count(_STANDARD_OUTPUT):
         raise UsageError("two templates have the same file")
+    sources = {os.path.realpath(template) for template in templates}
+    if lost := [output for output, file in files.items() if file in sources]:
+        raise UsageError(f"{', '.join(lost)} is a template, which would be lost")
+
+
+def _check_options(outputs: Sequence[str], *, check: bool, watch: bool, runs_command: bool) -> None:
     if watch and check:
         raise UsageError("choose one of --watch and --check")
-    if len(files) < len(outputs) and (watch or check or len(outputs) > 1):
-        raise UsageError("-o - prints one template, without --watch and --check")
+    if _STANDARD_OUTPUT in outputs and (watch or check or runs_command or len(outputs) > 1):
+        raise UsageError("-o - prints one template, without --watch, --check and --exec")
 
 
 def _mode(text: str) -> int:
@@ -200,7 +207,8 @@ def render_files(job: Job, configurations: "Mapping[str, Configuration]") -> Non
     """Write the files whose content changes, and run the command if there is one. Raises CliError."""
     texts = render_texts(job.templates, configurations)
     if list(job.outputs) == [_STANDARD_OUTPUT]:
-        sys.stdout.write(texts[0])
+        # As in a file, whatever the locale is.
+        sys.stdout.buffer.write(texts[0].encode())
         return
     files = [(Path(output), text.encode()) for output, text in zip(job.outputs, texts, strict=True)]
     changed = [(path, content) for path, content in files if current_content(path) != content]
@@ -265,7 +273,7 @@ def _failed(command: Command, why: str) -> CliError:
     return CliError(f"the files are written, but the command {command.text!r} failed: {why}")
 
 
-def _check(job: Job, configurations: "Mapping[str, Configuration]") -> None:
+def check_files(job: Job, configurations: "Mapping[str, Configuration]") -> None:
     """Print the differences to the files. Raises typer.Exit if there are any."""
     texts = render_texts(job.templates, configurations)
     differs = False
@@ -273,14 +281,21 @@ def _check(job: Job, configurations: "Mapping[str, Configuration]") -> None:
         content = current_content(Path(output))
         if content != text.encode():
             differs = True
-            print_difference(_difference(output, (content or b"").decode(errors="replace"), text))
+            print_difference(_difference(output, content, text))
     if differs:
         raise typer.Exit(DIFFERENT)
 
 
-def _difference(file: str, old: str, new: str) -> Iterator[str]:
-    before, after = old.splitlines(), new.splitlines()
-    if len(before) + len(after) > MAX_COMPARED_LINES:
+def _difference(file: str, content: bytes | None, new: str) -> Iterator[str]:
+    before, after = _lines((content or b"").decode(errors="backslashreplace")), _lines(new)
+    if content is None and not new:
+        yield f"~ {file}: there is no such file, and it would be empty"
+    elif len(before) + len(after) > MAX_COMPARED_LINES:
         yield f"~ {file}: {len(before)} lines become {len(after)} others"
-        return
-    yield from difflib.unified_diff(before, after, file, f"{file} (rendered)", lineterm="")
+    else:
+        yield from difflib.unified_diff(before, after, file, f"{file} (rendered)", lineterm="")
+
+
+def _lines(text: str) -> list[str]:
+    *lines, last = text.split("\n")
+    return [*lines, f"{last}\n\\ No newline at end of file"] if last else lines

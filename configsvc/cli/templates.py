@@ -10,16 +10,18 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from decimal import Decimal
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypedDict
+from types import BuiltinMethodType, TracebackType
+from typing import Any, TypedDict, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateNotFound, TemplateSyntaxError, Undefined
 from jinja2.meta import find_referenced_templates
 from jinja2.nodes import Const, Getitem, Name
+from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from configsvc.cli.documents import compact_json, parse_json, pretty_json, scalar_text, yaml_text
+from configsvc.cli.documents import compact_json, parse_json, pretty_json, yaml_text
 
 MAX_OUTPUT_BYTES = 16 * 1024 * 1024
 MAX_MEMORY_BYTES = 1024 * 1024 * 1024
@@ -45,8 +47,22 @@ class TemplateFaultError(Exception):
     """A fault of a template, with its place."""
 
 
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """The sandbox, in which exact numbers and those of a template can be calculated with."""
+
+    intercepted_binops = frozenset(ImmutableSandboxedEnvironment.default_binop_table)
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        """Return the result of an operator, of fractions as they are written."""
+        if isinstance(left, Decimal) and isinstance(right, float):
+            right = Decimal(str(right))
+        elif isinstance(left, float) and isinstance(right, Decimal):
+            left = Decimal(str(left))
+        return super().call_binop(context, operator, left, right)
+
+
 def _environment(template: Path) -> Environment:
-    environment = ImmutableSandboxedEnvironment(
+    environment = _Sandbox(
         loader=FileSystemLoader(template.parent),
         undefined=StrictUndefined,
         finalize=_printed,
@@ -58,17 +74,12 @@ def _environment(template: Path) -> Environment:
     return environment
 
 
-def _defined(value: Any) -> Any:
-    # An undefined value raises its error when it becomes text.
-    return str(value) if isinstance(value, Undefined) else value
-
-
 def _tojson(value: Any, *, indent: bool = False) -> str:
-    return pretty_json(_defined(value)) if indent else compact_json(_defined(value))
+    return pretty_json(_value(value)) if indent else compact_json(_value(value))
 
 
 def _toyaml(value: Any) -> str:
-    return yaml_text(_defined(value)).removesuffix("\n")
+    return yaml_text(_value(value)).removesuffix("\n")
 
 
 def _b64encode(value: Any) -> str:
@@ -96,17 +107,33 @@ def _text(value: Any) -> str:
     return str(_printed(value))
 
 
-def _printed(value: Any) -> Any:
+def _printed(value: Any) -> str:
     """Return what stands in the output for a value: JSON for everything but texts."""
+    return value if isinstance(value, str) else compact_json(_value(value))
+
+
+def _value(value: Any) -> Any:
+    """Return a value of JSON; a tuple as a list. Raises TypeError for anything else: its text could tell of memory."""
     match value:
-        case str() | Undefined():
+        case None | bool() | int() | float() | Decimal() | str():
             return value
-        case dict() | list():
-            return compact_json(value)
-        case tuple():
-            return compact_json(list(value))  # pyright: ignore[reportUnknownArgumentType]
+        case Undefined():
+            # Raises its error.
+            return str(value)
+        case dict():
+            return {_member_name(name): _value(member) for name, member in cast("dict[Any, Any]", value).items()}
+        case list() | tuple():
+            return [_value(element) for element in cast("list[Any]", value)]
+        case BuiltinMethodType():
+            raise TypeError(f'{value.__name__} is a method: a member of this name is ["{value.__name__}"]')
         case _:
-            return scalar_text(value)
+            raise TypeError(f"a {type(value).__name__} is no value of JSON; the filter `list` makes a list of it")
+
+
+def _member_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"{name!r} is no name of a member: names are texts")
+    return name
 
 
 def keys_of(template: Path) -> set[str]:

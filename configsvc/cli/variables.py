@@ -63,12 +63,12 @@ def _leaves(value: Json, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ..
 
 
 def _name(prefix: str, parts: tuple[str, ...]) -> str:
-    return prefix + "_".join(_OTHER.sub(_underscore, part).upper() for part in parts)
+    return prefix + "_".join(_capitals(part) for part in parts)
 
 
-def _underscore(found: re.Match[str]) -> str:
-    # Another letter stays, and is refused: names that differ in such letters alone must not become one.
-    return "_" if found[0].isascii() else found[0]
+def _capitals(part: str) -> str:
+    # Other letters stay, and are refused: some would become those of ASCII.
+    return _OTHER.sub("_", part).upper() if part.isascii() else part
 
 
 def _text(value: Json) -> str:

@@ -158,7 +158,8 @@ def environment(content: str, inherited: dict[bytes, bytes] | None = None, *, re
         ('{"a": {"b": 1}, "a_b": 2}', "shop/web/a_b would be A_B, as shop/web/a/b is"),
         ('{"a/b": 1, "a~b": 2}', "shop/web/a~0b would be A_B, as shop/web/a~1b is"),
         ('{"2fa": 1}', "shop/web/2fa cannot be a variable: '2FA' is no name of one"),
-        ('{"größe": 1}', "shop/web/größe cannot be a variable: 'GRÖSSE' is no name of one"),
+        ('{"größe": 1}', "shop/web/größe cannot be a variable: 'größe' is no name of one"),
+        ('{"straße": 1}', "shop/web/straße cannot be a variable: 'straße' is no name of one"),
         ('{"": 1}', "shop/web/ cannot be a variable: '' is no name of one"),
         ('{"a": "b\\u0000c"}', "shop/web/a cannot be a variable: it has a NUL character"),
         ('{"home": "x"}', "shop/web/home would replace HOME, which the environment has: --override allows it"),
@@ -389,6 +390,23 @@ async def test_a_token_command_starts_without_blocked_signals(tmp_path: Path) ->
             bearer_token("", Context(token_command="no-such-program"))
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+async def test_a_token_command_that_hangs_ends_with_the_time_limit_and_with_a_signal(cli: Cli) -> None:
+    hangs = cli.folder / cli.write("hangs.sh", "#!/bin/sh\necho $$ >>pids\nexec sleep 1000\n")
+    hangs.chmod(0o755)
+    await cli.ok("context", "set", "hangs", "--server", "localhost:1", "--token-command", f"{hangs}")
+    words = ("--context", "hangs", "--config", "shop/web", "--", "true")
+    cli = Cli(cli.folder)
+    pids = cli.folder / "pids"
+    async with executing(cli, *words) as signalled, executing(cli, "--timeout", "500ms", *words) as limited:
+        assert await limited.exit_code() == 4
+        assert "error: there is no token after 0.5 s" in limited.text
+        await until(lambda: pids.exists() and len(pids.read_text().splitlines()) == 2)
+        signalled.signal(signal.SIGTERM)
+        assert await signalled.exit_code() == 143
+        # It has the standard error of this one, and a reader would wait for its end.
+        await until(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids.read_text().split()))
 
 
 async def test_the_credentials_of_the_context_are_used_and_a_missing_role_is_an_error_at_once(

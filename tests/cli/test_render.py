@@ -1,6 +1,7 @@
 """`configsvc render`: files from templates, against a real service."""
 
 import asyncio
+import io
 import os
 import re
 import signal
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from configsvc.cli import rendering
 from configsvc.cli.documents import parse_json
 from configsvc.cli.failures import CliError
-from configsvc.cli.rendering import Command, Job, read_command, render_files, render_texts
+from configsvc.cli.files import replace_file
+from configsvc.cli.rendering import Command, Job, check_files, read_command, render_files, render_texts
 from configsvc.cli.templates import TemplateFaultError, keys_of, rendered
 from configsvc.client import Configuration
 from tests.cli.running import Cli
@@ -58,6 +61,9 @@ def fault_of(folder: Path, text: str, content: str = "{}", limit: int = LIMIT_BY
         ("c.none", "null"),
         ("c.hosts", '["a",{"b":0.10}]'),
         ("c.hosts[1].b + 1", "1.10"),
+        ("c.hosts[1].b * 0.5", "0.050"),
+        ("0.5 - c.hosts[1].b", "0.40"),
+        ("(c.tls, 1)", '[{"min":"1.2"},1]'),
         ("c.hosts | tojson", '["a",{"b":0.10}]'),
         ("c.tls | tojson(indent=true)", '{\n  "min": "1.2"\n}'),
         ("c.tls | toyaml", 'min: "1.2"'),
@@ -97,6 +103,12 @@ async def test_lines_that_have_only_a_block_leave_no_line_behind(tmp_path: Path)
         ('{{ configs.update({"a": 1}) }}', "t.j2:1: "),
         ('{% include "../secret" %}', "t.j2:1: there is no template ../secret"),
         ("\n{{ 1 / 0 }}", "t.j2:2: division by zero"),
+        ("\n{{ configs.items }}", 't.j2:2: items is a method: a member of this name is ["items"]'),
+        ('{{ ["b"] | map("upper") }}', "t.j2:1: a generator is no value of JSON"),
+        ('{{ ["b"] | map("upper") | tojson }}', "t.j2:1: a generator is no value of JSON"),
+        ("{{ [range(3)] | toyaml }}", "t.j2:1: a range is no value of JSON"),
+        ("{{ {1: 2} | tojson }}", "t.j2:1: 1 is no name of a member: names are texts"),
+        ("{{ range(3) | b64encode }}", "t.j2:1: a range is no value of JSON"),
         ('{% for i in range(99999) %}{{ "x" * 100 }}{% endfor %}', "t.j2: the output has more than 0 MiB"),
     ],
 )
@@ -150,8 +162,14 @@ async def test_a_file_is_written_only_if_it_changes_and_keeps_its_mode_owner_and
     assert capsys.readouterr().err == ""
     assert (untouched.st_ino, untouched.st_ctime_ns) == (after.st_ino, after.st_ctime_ns)
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link.conf", "new.conf", "real.conf", "t.j2"]
-    render(tmp_path, "-")
-    assert capsys.readouterr().out == "rate = 1\n"
+
+
+async def test_what_is_printed_is_utf_8_in_any_locale(tmp_path: Path, capfdbinary: Any) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), encoding="latin-1"))
+        render(tmp_path, "-", content='{"rate": "€"}')
+        sys.stdout.close()
+    assert capfdbinary.readouterr().out == "rate = €\n".encode()
 
 
 async def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
@@ -160,6 +178,27 @@ async def test_what_is_no_regular_file_is_not_replaced(tmp_path: Path) -> None:
         render(tmp_path, "pipe")
     with pytest.raises(CliError, match="cannot write"):
         render(tmp_path, "no-folder/file")
+
+
+async def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    render(tmp_path, 255 * "n")
+    assert (tmp_path / (255 * "n")).read_text() == "rate = 1\n"
+
+
+async def test_a_file_of_a_program_has_its_owner_and_is_written_over_no_pipe_or_device(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("only root can give files away")
+    file, pipe = tmp_path / "file", tmp_path / "pipe"
+    file.write_text("old")
+    file.chmod(0o666)
+    os.chown(file, 1234, 1235)
+    replace_file(file, b"new", is_private=True)
+    found = file.stat()
+    assert (found.st_uid, found.st_mode & 0o7777, file.read_text()) == (os.geteuid(), 0o600, "new")
+    os.mkfifo(pipe)
+    with pytest.raises(CliError, match="it is no regular file"):
+        replace_file(pipe, b"new", is_private=True)
+    assert pipe.is_fifo()
 
 
 def command_of(text: str, limit_seconds: float = 30.0, *, shell: bool = False) -> Command:
@@ -214,6 +253,53 @@ async def test_check_shows_the_differences_and_writes_nothing(
     assert differs.code == 2
     assert "-rate = 0\n+rate = 1\n" in differs.out
     assert (cli.folder / "t.conf").read_text() == "a\nrate = 0\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "shown"),
+    [
+        (b"rate = 1", "-rate = 1\n\\ No newline at end of file\n+rate = 1\n"),
+        (b"rate = 1\r\n", "-rate = 1\\r\n+rate = 1\n"),
+        (b"rate = 1\x0c\n", "-rate = 1\\x0c\n+rate = 1\n"),
+        (b"rate = \xff\n", "-rate = \\xff\n+rate = 1\n"),
+        (None, "+rate = 1\n"),
+    ],
+)
+async def test_each_difference_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: bytes | None, shown: str
+) -> None:
+    path = template(tmp_path, "rate = 1\n")
+    if old is not None:
+        (tmp_path / "out").write_bytes(old)
+    job = Job(templates=[path], outputs=[str(tmp_path / "out")], new_mode=0o600, command=None)
+    with pytest.raises(typer.Exit):
+        await asyncio.to_thread(check_files, job, {})
+    assert capsys.readouterr().out.endswith(shown)
+
+
+async def test_a_file_that_is_missing_and_would_be_empty_is_a_difference_that_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = Job(templates=[template(tmp_path, "")], outputs=[f"{tmp_path}/out"], new_mode=0o600, command=None)
+    with pytest.raises(typer.Exit):
+        await asyncio.to_thread(check_files, job, {})
+    assert capsys.readouterr().out == f"~ {tmp_path}/out: there is no such file, and it would be empty\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("t.j2", "-o", "./t.j2"), "./t.j2 is a template"),
+        (("t.j2", "-o", "-", "--exec", "true"), "-o - prints one template, without --watch, --check and --exec"),
+    ],
+)
+async def test_a_template_is_no_output_and_what_is_printed_changes_no_file(
+    tmp_path: Path, words: tuple[str, ...], fault: str
+) -> None:
+    path = template(tmp_path, "a")
+    done = await Cli(tmp_path)("render", *words)
+    assert (done.code, path.read_text()) == (2, "a")
+    assert fault in done.err
 
 
 @asynccontextmanager
