@@ -43,7 +43,7 @@ def _path(kind: Target | None, name: str | None) -> str:
     match kind, name:
         case None, _:
             return "/docs"
-        case _, None:
+        case _, None | "":
             raise UsageError(f"what to open has no name: write `configsvc open {kind} NAME`")
         case Target.APP, _:
             return f"/api/v1/applications/{quote(name, safe='')}"

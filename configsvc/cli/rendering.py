@@ -32,6 +32,8 @@ DIFFERENT = 2
 # To compare more would take long.
 MAX_COMPARED_LINES = 20_000
 MOST_QUIET_PERIODS = 10
+# After a failure.
+RETRY_SECONDS = 10.0
 _STANDARD_OUTPUT = "-"
 
 
@@ -180,25 +182,28 @@ def _wait(followed: Followed, events: Events, *, for_missing: bool) -> None:
 
 
 def _watch(job: Job, followed: Followed, events: Events, quiet_seconds: float) -> NoReturn:
-    """Render now, and after each change. Raises CliError if it fails now; later failures are only said."""
+    """Render now, and after each change. Raises CliError if it fails now; later failures are said, and tried again."""
     found = followed.configurations()
     render_files(job, found)
+    fault = ""
     while True:
-        _wait_for_quiet(events, quiet_seconds)
+        _wait_for_quiet(events, quiet_seconds, RETRY_SECONDS if fault else None)
         newest = followed.configurations()
-        if newest == found:
+        if newest == found and not fault:
             continue
-        found = newest
+        found, before, fault = newest, fault, ""
         try:
             render_files(job, found)
         except CliError as error:
-            talk(f"the files stay as they are: {'; '.join([str(error), *error.details])}")
+            fault = "; ".join([str(error), *error.details])
+            if fault != before:
+                talk(f"the files stay as they are: {fault}")
 
 
-def _wait_for_quiet(events: Events, quiet_seconds: float) -> None:
-    events.get()
-    until = time.monotonic() + MOST_QUIET_PERIODS * quiet_seconds
+def _wait_for_quiet(events: Events, quiet_seconds: float, limit_seconds: float | None) -> None:
     with suppress(Empty):
+        events.get(timeout=limit_seconds)
+        until = time.monotonic() + MOST_QUIET_PERIODS * quiet_seconds
         while time.monotonic() < until:
             events.get(timeout=quiet_seconds)
 

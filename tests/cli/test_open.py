@@ -54,7 +54,11 @@ async def test_a_browser_gets_the_address_and_nothing_is_printed(tmp_path: Path)
 
 async def test_a_context_without_an_address_over_http_says_how_to_set_it(tmp_path: Path) -> None:
     cli = Cli(tmp_path)
-    unknown, invalid = await asyncio.gather(cli("open"), cli("context", "set", "here", "--http", "ftp://x"))
-    assert (unknown.code, invalid.code) == (2, 2)
+    unknown, invalid, nameless = await asyncio.gather(
+        cli("open"),
+        cli("context", "set", "here", "--http", "ftp://x"),
+        cli("open", "app", "", "--print", "--http", "http://x"),
+    )
+    assert (unknown.code, invalid.code, nameless.code) == (2, 2, 2)
     assert "`configsvc context set NAME --http URL`" in unknown.err
     assert "'ftp://x' is no address over HTTP" in invalid.err

@@ -24,6 +24,7 @@ from configsvc.cli.templates import TemplateFaultError, keys_of, rendered
 from configsvc.client import Configuration
 from tests.cli.running import Cli
 from tests.cli.test_exec import delete, put
+from tests.client.clients import until
 from tests.process.running import CONFIGSVC, Program
 from tests.service import Service
 
@@ -345,6 +346,26 @@ async def test_watch_renders_again_after_changes_and_keeps_the_file_when_that_fa
         program.signal(signal.SIGTERM)
         assert await program.exit_code() == 143
     assert program.text.count("\nreload") == 3
+
+
+async def test_watch_tries_again_after_a_failure_without_another_change(
+    cli: Cli, shared_service: Service, application: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = f"{application}/web"
+    await put(shared_service, key, '{"rate": 1}')
+    cli.write("t.j2", f'{{{{ configs["{key}"].rate }}}}\n')
+    retries = "import sys; from configsvc.cli import main, rendering; rendering.RETRY_SECONDS = 0.1; main.main()"
+    monkeypatch.setattr(sys.modules[__name__], "CONFIGSVC", (sys.executable, "-c", retries))
+    async with watching(cli, "t.j2", "-o", "t.out") as program:
+        await program.wait_for_text("wrote t.out")
+        (cli.folder / "t.out").unlink()
+        (cli.folder / "t.out").mkdir()
+        await put(shared_service, key, '{"rate": 2}')
+        await program.wait_for_text("it is no regular file")
+        (cli.folder / "t.out").rmdir()
+        await until((cli.folder / "t.out").is_file)
+        assert (cli.folder / "t.out").read_text() == "2\n"
+    assert program.text.count("it is no regular file") == 1
 
 
 async def test_without_jinja2_the_error_says_how_to_install_it(tmp_path: Path) -> None:
