@@ -194,6 +194,10 @@ def _messages_of(answer: HTTPResponse) -> Iterator[Message | End]:
     if kind != _EVENTS:
         yield End(text=f"the answer is {kind}, and not of the service: is the address right?")
         return
+    coding = answer.headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity":
+        yield End(text=f"the answer is compressed ({coding}), which was not asked for: let the proxy pass it as it is")
+        return
     events = EventParser()
     while chunk := answer.read1(CHUNK_BYTES):
         yield from map(received, events.feed(chunk))
