@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 from configsvc.client.addresses import HttpAddress
@@ -100,6 +101,9 @@ class HttpTransport:
         if not self._address.is_secure:
             return connected
         try:
+            for file in filter(None, (self._tls.authority, self._tls.certificate, self._tls.key)):
+                # An error of ssl does not name the file.
+                Path(file).open("rb").close()
             context = ssl.create_default_context(cafile=self._tls.authority)
             context.set_alpn_protocols(["http/1.1"])
             if self._tls.certificate:

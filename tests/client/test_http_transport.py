@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from configsvc.client import ConfigClient, NotReadyError, StoppedError
+from configsvc.client import ConfigClient, NotReadyError, StoppedError, Tls
 from tests.client.clients import client_of, run_program, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -133,6 +134,12 @@ async def test_an_error_is_one_short_line_without_contents(answer: bytes, said: 
         assert len(configs.status.last_error) <= 500
         assert "\n" not in configs.status.last_error
         assert "secret" not in configs.status.last_error
+
+
+async def test_a_file_for_tls_that_is_missing_is_named(tmp_path: Path) -> None:
+    tls = Tls(authority=tmp_path / "missing.pem")
+    async with serving(OK) as (_, address), starting(address.replace("http:", "https:"), tls=tls) as configs:
+        await until(lambda: "missing.pem" in configs.status.last_error)
 
 
 async def test_a_refusal_of_the_service_is_final() -> None:
