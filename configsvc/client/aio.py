@@ -38,6 +38,7 @@ class ConfigClient(FollowedConfigs):
 
         Raises StoppedError if the service refuses, and NotReadyError if nothing arrives and there is no disk copy.
         """
+        self._following.begin()
         await self._following.start()
 
     async def close(self) -> None:

@@ -21,7 +21,7 @@ class Background:
 
     def __init__(self, settings: Settings, store: Store, *, resumes: bool) -> None:
         self._settings = settings
-        self._store = store
+        self._following = Following(settings, store)
         self._resumes = resumes
         self._started: Future[None] = Future()
         # How to end the thread.
@@ -31,7 +31,8 @@ class Background:
         self._thread = threading.Thread(target=self._run, daemon=True, name="configsvc-client")
 
     def start(self) -> None:
-        """Begin."""
+        """Begin. Raises ConfigError where nothing would arrive."""
+        self._following.begin()
         self._thread.start()
 
     def wait_for_start(self) -> None:
@@ -64,16 +65,15 @@ class Background:
         self._cancel.set_result((asyncio.get_running_loop(), task))
         if self._is_ended:
             raise asyncio.CancelledError
-        following = Following(self._settings, self._store)
         if self._resumes:
-            following.resume()
+            self._following.resume()
         else:
-            await following.start()
+            await self._following.start()
         self._started.set_result(None)
         try:
             await asyncio.Event().wait()
         finally:
-            await following.close()
+            await self._following.close()
 
     def end(self) -> None:
         """Let the thread end, and wait for it, but not for ever."""

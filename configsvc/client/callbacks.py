@@ -50,8 +50,9 @@ class Callbacks:
 
     def add(self, callback: Callable[[Change], object], name: str | None) -> None:
         """Call the function for each change from now on."""
-        self._added.append((callback, name))
+        # In this order: in a forked child, the first can be the beginning, which starts all that were added.
         self._run(callback, name)
+        self._added.append((callback, name))
 
     def begin_anew(self) -> None:
         """Start the threads in a forked child, which has not inherited them."""

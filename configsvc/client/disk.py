@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from configsvc.client.repetition import Repetition
 from configsvc.client.settings import Settings, Tls
 from configsvc.client.view import Configuration, View
 
@@ -43,6 +44,7 @@ class Disk:
         self._key = json.dumps([selection, settings.prefix, settings.identity, certificate])
         digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
         self.file = Path(folder) / f"{settings.application}-{digest}.json"
+        self._failures = Repetition()
 
     def load(self) -> Copy | None:
         """Return what was saved last; None if there is nothing, or nothing that can be trusted."""
@@ -65,7 +67,8 @@ class Disk:
         try:
             self._replace(_encode(copy, self._key))
         except OSError as error:
-            log.warning("the copy %s was not saved: %s", self.file, error)
+            # Without the name of the temporary file, which differs each time.
+            self._failures.log(logging.WARNING, f"the copy {self.file} was not saved: {error.strerror or error}")
 
     def _replace(self, data: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

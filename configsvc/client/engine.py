@@ -14,6 +14,8 @@ from configsvc.client.view import Change, Configuration, View
 LOST_SECONDS = 30.0
 FIRST_PAUSE_SECONDS = 1.0
 MOST_PAUSE_SECONDS = 10.0
+# However long the service, or a proxy, asks for.
+MOST_RETRY_SECONDS = 60.0
 
 # The service no longer has the position of the token: only a new snapshot helps.
 _ANEW = "OUT_OF_RANGE"
@@ -149,7 +151,9 @@ class Engine:
         most = min(FIRST_PAUSE_SECONDS * 2**self._failures, MOST_PAUSE_SECONDS)
         # Bounded, as a power of two is not.
         self._failures = min(self._failures + 1, 10)
-        return Pause(least_seconds=end.retry_seconds, most_seconds=end.retry_seconds + most)
+        # In this order, not a number is none, too.
+        least = min(max(0.0, end.retry_seconds), MOST_RETRY_SECONDS)
+        return Pause(least_seconds=least, most_seconds=least + most)
 
     def _is_final(self, end: End) -> bool:
         if end.code == "UNAUTHENTICATED" and self._renews_credentials:

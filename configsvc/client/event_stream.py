@@ -51,7 +51,7 @@ class EventParser:
 
     def __init__(self) -> None:
         # The beginning of a line whose end has not come.
-        self._rest: list[bytes] = []
+        self._rest = bytearray()
         self._size = 0
         self._name = ""
         self._data: list[str] = []
@@ -63,11 +63,10 @@ class EventParser:
             raise ValueError(f"an event has more than {MOST_BYTES} bytes")
         *lines, rest = chunk.split(b"\n")
         for end in lines:
-            line = b"".join((*self._rest, end)) if self._rest else end
-            self._rest = []
-            yield from self._take(line.removesuffix(b"\r").decode())
-        if rest:
-            self._rest.append(rest)
+            line = bytes(self._rest + end) if self._rest else end
+            self._rest.clear()
+            yield from self._take(_text_of(line.removesuffix(b"\r")))
+        self._rest += rest
 
     def _take(self, line: str) -> Iterator[ServerEvent]:
         if not line:
@@ -82,11 +81,27 @@ class EventParser:
             self._data.append(value.removeprefix(" "))
 
 
+def _text_of(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        # Without the line: it may be a content.
+        raise ValueError("it is not UTF-8") from None
+
+
 def received(event: ServerEvent) -> Message | End:
     """Return what an event says. Raises ValueError if it cannot be read."""
     if event.name == "error":
         return end_of(event.data)
     answer = read(event.data, _RESPONSE)
+    try:
+        return _message_of(answer)
+    except (TypeError, LookupError, AttributeError, ValueError, OverflowError):
+        # Without the cause: it may quote a content.
+        raise ValueError("it is no message of a watch") from None
+
+
+def _message_of(answer: Mapping[str, Any]) -> Message:
     return Message(
         token=answer.get("resume_token", ""),
         revision=int(answer.get("revision", 0)),
@@ -122,7 +137,7 @@ def end_of(text: str) -> End:
     """Return the end that a google.rpc.Status says. Raises ValueError if it is none."""
     try:
         return _end_of(json.loads(text))
-    except (TypeError, LookupError, AttributeError, RecursionError) as error:
+    except (TypeError, LookupError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError("it is no google.rpc.Status") from error
 
 

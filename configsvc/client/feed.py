@@ -5,10 +5,12 @@ import inspect
 import logging
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from configsvc.client.engine import End, Engine, Step
 from configsvc.client.errors import StoppedError
+from configsvc.client.repetition import Repetition
 from configsvc.client.settings import Token
 from configsvc.client.store import Store
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
 # For the function of the program that returns a token.
 TOKEN_SECONDS = 10.0
+# Of an error, whose text can be of anybody between the program and the service.
+MOST_CHARACTERS = 500
 
 log = logging.getLogger("configsvc.client")
 
@@ -42,17 +46,19 @@ class Feed:
         self._token = token
         self._changed = changed
         self._settled = settled
+        self._failures = Repetition()
 
     async def run(self) -> None:
         """Follow."""
         while True:
             end = await self._follow()
+            end = replace(end, text=_shown(end.text))
             self._store.is_connected, self._store.last_error = False, end.text
             pause = self._engine.end(end)
             if pause is None:
                 self._stop(end)
                 return
-            log.info("the watch ended and will be opened again: %s", end.text)
+            self._failures.log(logging.INFO, f"the watch ended and will be opened again: {end.text}")
             await asyncio.sleep(random.uniform(pause.least_seconds, pause.most_seconds))  # noqa: S311  # no secret
 
     def _stop(self, end: End) -> None:
@@ -79,8 +85,8 @@ class Feed:
             return End(text=f"nothing has arrived for {self._engine.silence_seconds:.0f} s")
         except OSError as error:  # also files of certificates
             return End(code="UNAVAILABLE", text=f"UNAVAILABLE: the connection cannot be made: {error}")
-        except Exception as error:  # such as that there are no more threads: it can pass, and the program lives on
-            log.exception("the watch failed")
+        except Exception as error:  # noqa: BLE001  # such as that there are no more threads: it can pass, and the program lives on
+            self._failures.log(logging.ERROR, f"the watch failed: {_shown(repr(error))}", error)
             return End(text=f"the watch failed: {error!r}")
 
     async def _bearer(self) -> str:
@@ -108,3 +114,8 @@ class Feed:
             self._changed()
         if step.is_live or store.has_refused_empty:
             self._settled.set()
+
+
+def _shown(text: str) -> str:
+    """Return the text of an error as one line that is not too long."""
+    return " ".join(text.split())[:MOST_CHARACTERS]

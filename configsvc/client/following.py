@@ -38,7 +38,6 @@ class Following:
 
     async def start(self) -> None:
         """Wait until all configurations have arrived, at most `start_timeout`. Raises StoppedError or NotReadyError."""
-        self._begin()
         try:
             await self._start()
         except BaseException:
@@ -47,11 +46,11 @@ class Following:
 
     def resume(self) -> None:
         """Follow on in a forked child, which waits for nothing: it has what it inherited."""
-        self._begin()
         self._run_feed()
         self._run_copies()
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """Register for forks, before `start` and `resume`, and before a thread runs. Raises ConfigError."""
         if self._is_used or self._is_closed:
             raise ConfigError("a client can be started once: make another one")
         self._is_used = True

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPResponse
+from pathlib import Path
 from typing import Any
 
 from configsvc.client.addresses import HttpAddress
@@ -100,6 +101,9 @@ class HttpTransport:
         if not self._address.is_secure:
             return connected
         try:
+            for file in filter(None, (self._tls.authority, self._tls.certificate, self._tls.key)):
+                # An error of ssl does not name the file.
+                Path(file).open("rb").close()
             context = ssl.create_default_context(cafile=self._tls.authority)
             context.set_alpn_protocols(["http/1.1"])
             if self._tls.certificate:
@@ -193,6 +197,10 @@ def _messages_of(answer: HTTPResponse) -> Iterator[Message | End]:
     kind = answer.headers.get_content_type()
     if kind != _EVENTS:
         yield End(text=f"the answer is {kind}, and not of the service: is the address right?")
+        return
+    coding = answer.headers.get("Content-Encoding", "identity").lower()
+    if coding != "identity":
+        yield End(text=f"the answer is compressed ({coding}), which was not asked for: let the proxy pass it as it is")
         return
     events = EventParser()
     while chunk := answer.read1(CHUNK_BYTES):

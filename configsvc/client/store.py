@@ -30,6 +30,8 @@ log = logging.getLogger("configsvc.client")
 class Refusal:
     """A version of a configuration that a bound model refuses. Version 0: there is none."""
 
+    # The name of the model's class.
+    model: str
     version: int
     revision: int
     faults: tuple[Fault, ...]
@@ -52,8 +54,9 @@ class Status:
     # Why the last stream ended, until the next one has caught up; and why no other will be opened.
     last_error: str
     stopped: str
-    # What bound models refuse at present, by name, and how many versions they have refused so far.
-    refusals: Mapping[str, Refusal]
+    # What bound models refuse at present, by the name of the configuration, each model for itself; and how many
+    # versions they have refused so far.
+    refusals: Mapping[str, tuple[Refusal, ...]]
     refused_count: int
     instance: Instance
     # What the program has reported.
@@ -202,11 +205,13 @@ class Store:
         self, bound: "Bound[Any]", refused: Configuration | None, view: View, faults: tuple[Fault, ...]
     ) -> None:
         version, revision = (refused.version, refused.revision) if refused else (0, view.revision)
-        self.refusals[bound] = Refusal(version=version, revision=revision, faults=faults)
+        model = bound.model.__name__
+        self.refusals[bound] = Refusal(model=model, version=version, revision=revision, faults=faults)
         self.refused_count += 1
         # Messages of models can quote contents, which are not for logs.
         places = ", ".join(fault.pointer or "the content" for fault in faults[:10])
-        log.error("%s version %d does not fit its model; the last good value stays: %s", bound.name, version, places)
+        text = "%s version %d does not fit its model %s; the last good value stays: %s"
+        log.error(text, bound.name, version, model, places)
 
     def bind(self, name: str, model: type[Model]) -> "Bound[Model]":
         """Return a configuration as a model. Raises RefusedError if there is a view and the model refuses it."""
@@ -214,7 +219,8 @@ class Store:
             found = next((one for one in self._bound if one.name == name and one.model is model), None)
             bound = found or Bound(self, name, model)
             self._bound.setdefault(bound, None)
-            if found is None and self._present:
+            # Also one whose first reading was interrupted, such as by Ctrl-C.
+            if self._present and bound not in self._present.values and bound not in self.refusals:
                 self.swap(self._present.view, (), source=self.source)
             if self._present and bound not in self._present.values:
                 faults = self.refusals[bound].faults
@@ -274,6 +280,12 @@ class Store:
                 self.is_forked, self.last_error = True, f"{_FORKED}: {error}"
                 self.end(StoppedError(self.last_error))
 
+    def _refusals_by_name(self) -> dict[str, tuple[Refusal, ...]]:
+        found: dict[str, tuple[Refusal, ...]] = {}
+        for bound, refusal in list(self.refusals.items()):
+            found[bound.name] = (*found.get(bound.name, ()), refusal)
+        return found
+
     def status(self) -> Status:
         """Return the state."""
         self._wake()
@@ -289,7 +301,7 @@ class Store:
             staleness=self.staleness,
             last_error=self.last_error,
             stopped=str(self.stopped or ""),
-            refusals={bound.name: refusal for bound, refusal in list(self.refusals.items())},
+            refusals=self._refusals_by_name(),
             refused_count=self.refused_count,
             instance=self.instance,
             applied_revision=self.applied_revision,

@@ -2,7 +2,9 @@
 
 import asyncio
 import copy
+import errno
 import json
+import os
 import pickle
 import threading
 import time
@@ -24,8 +26,10 @@ from configsvc.client import (
     StoppedError,
     Tls,
 )
+from configsvc.client.disk import Disk
 from configsvc.client.grpc_transport import GrpcTransport
 from configsvc.client.settings import Settings
+from configsvc.client.store import Store
 from tests.client.clients import addresses_of, client_of, doors_of, proxied, put, remove, run_program, shown, until
 from tests.identity.authorities import Authority, files_in, uri
 from tests.identity.tokens import oidc_settings, token
@@ -136,6 +140,36 @@ async def test_a_failure_that_nobody_has_foreseen_is_logged_and_outlived(
         assert configs["limits"] == {}
     assert "Traceback" in caplog.text
     assert "can't start new thread" in caplog.text
+
+
+async def test_a_failure_that_returns_is_logged_once_and_then_counted(
+    service: Service, psql: Session, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Each time after a message, so that the pauses do not grow; and of the disk, too."""
+    await put(psql, "limits", "{}")
+    monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", 0.0)
+    monkeypatch.setattr("configsvc.client.copies.LEAST_SECONDS", 0.0)
+    caplog.set_level("INFO", "configsvc.client")
+    calls: list[str] = []
+
+    def fail(store: Store, **_: Any) -> None:
+        calls.append(store.source)
+        raise RuntimeError("a mistake")
+
+    def fail_to_save(*_: Any) -> None:
+        calls.append("disk")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), f"file-{len(calls)}")
+
+    monkeypatch.setattr(Disk, "_replace", fail_to_save)
+    async with client_of(service.address, disk_folder=tmp_path) as configs:
+        monkeypatch.setattr(Store, "confirm", fail)
+        for number in range(10):
+            await put(psql, "limits", f'{{"n": {number}}}')
+            await until(lambda number=number: configs["limits"] == {"n": number} and calls.count("disk") > number)
+        await until(lambda: calls.count("service") >= 10)
+    assert caplog.text.count("Traceback") == 1
+    assert caplog.text.count("will be opened again: the watch failed: RuntimeError('a mistake')") == 1
+    assert caplog.text.count("No space left") == 1
 
 
 async def test_only_the_chosen_names_are_followed(address: str, psql: Session) -> None:
@@ -526,7 +560,7 @@ async def test_a_bound_model_is_always_the_newest_valid_one(
         await put(psql, "limits", '{"requests": 6, "regions": ["eu", 7, "secret-value"]}')
         await until(lambda: configs.status.refused_count == 1)
         assert limits.value == Limits(requests=5)
-        refusal = configs.status.refusals["limits"]
+        (refusal,) = configs.status.refusals["limits"]
         assert (refusal.version, [fault.pointer for fault in refusal.faults]) == (2, ["/regions/1"])
         assert "/regions/1" in caplog.text
         assert "secret-value" not in caplog.text
@@ -545,7 +579,7 @@ async def test_a_bound_configuration_that_is_deleted_leaves_its_last_value(servi
         await remove(psql, "limits")
         await until(lambda: "limits" not in configs)
         assert limits.value == Limits(requests=5)
-        assert configs.status.refusals["limits"].version == 0
+        assert configs.status.refusals["limits"][0].version == 0
 
 
 async def test_binding_twice_gives_the_same(service: Service, psql: Session) -> None:
@@ -566,7 +600,13 @@ async def test_one_of_two_models_of_a_configuration_can_refuse_it(service: Servi
         await put(psql, "limits", '{"requests": 6, "beta": 1}')
         await until(lambda: limits.value.requests == 6)
         assert flags.value == Flags(beta=True)
-        assert [fault.pointer for fault in configs.status.refusals["limits"].faults] == ["/beta"]
+        await put(psql, "limits", '{"requests": -1, "beta": 1}')
+        await until(lambda: configs.status.refused_count == 3)
+        refusals = configs.status.refusals["limits"]
+        assert {one.model: [fault.pointer for fault in one.faults] for one in refusals} == {
+            "Limits": ["/requests"],
+            "Flags": ["/beta"],
+        }
 
 
 async def test_a_mistake_in_a_validator_does_not_stop_the_feed(service: Service, psql: Session) -> None:
@@ -678,6 +718,8 @@ async def test_attempts_leave_nothing_behind(
     nowhere: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("configsvc.client.engine.MOST_PAUSE_SECONDS", 0.0)
+    # Each attempt is logged.
+    monkeypatch.setattr("configsvc.client.repetition.SUMMARY_SECONDS", 0.0)
     caplog.set_level("INFO", "configsvc.client")
     threads = threading.active_count()
     starting = asyncio.create_task(client_of(nowhere, start_timeout=60.0).start())

@@ -1,12 +1,22 @@
 """The rules that the client keeps whatever a stream does, without a stream."""
 
+import math
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configsvc.client.engine import LOST_SECONDS, MOST_PAUSE_SECONDS, End, Engine, Event, Message, Pause
+from configsvc.client.engine import (
+    LOST_SECONDS,
+    MOST_PAUSE_SECONDS,
+    MOST_RETRY_SECONDS,
+    End,
+    Engine,
+    Event,
+    Message,
+    Pause,
+)
 from configsvc.client.view import View
 from tests.client.messages import complete, part, puts, removes, versions
 
@@ -167,6 +177,14 @@ def test_pauses_grow_to_a_bound_begin_anew_after_a_success_and_are_never_shorter
     assert engine.end(End(code="UNAVAILABLE", reason="SHUTTING_DOWN", retry_seconds=5.0)) == Pause(
         least_seconds=5.0, most_seconds=6.0
     )
+
+
+@pytest.mark.parametrize(
+    ("asked", "least"), [(-100.0, 0.0), (math.nan, 0.0), (1e9, MOST_RETRY_SECONDS), (math.inf, 60.0)]
+)
+def test_a_pause_that_makes_no_sense_neither_stops_the_client_nor_lets_it_hurry(asked: float, least: float) -> None:
+    pause = Engine().end(End(code="UNAVAILABLE", retry_seconds=asked))
+    assert pause == Pause(least_seconds=least, most_seconds=least + 1.0)
 
 
 def test_a_stream_is_lost_after_three_of_its_own_bookmarks() -> None:

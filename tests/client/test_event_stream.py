@@ -138,7 +138,9 @@ def test_an_error_is_the_same_over_both_transports(code: int, text: str, domain:
     assert end.text == f"{end.reason or end.code}: {text}"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", "null", '{"code": "x"}', '{"code": 99}', "<html>", '{"code": [1]}'])
+@pytest.mark.parametrize(
+    "text", ["", "{}", "[]", "null", '{"code": "x"}', '{"code": 99}', "<html>", '{"code": [1]}', '{"code": 1e999}']
+)
 def test_what_is_no_status_is_not_taken_for_one(text: str) -> None:
     with pytest.raises(ValueError, match=r"status|JSON|Expecting|invalid|Status"):
         end_of(text)

@@ -115,11 +115,14 @@ def until(condition):
 def follow(configs, earlier):
     print("forked", flush=True)
     until(lambda: os.path.exists(sys.argv[4]))
+    late = []
+    configs.on_change(late.append)
     changes = configs.changes("limits")
     print(configs["limits"]["n"], flush=True)
     change = next(changes)
     print(change.before.content["n"], change.after.content["n"], configs["limits"]["n"], flush=True)
-    until(lambda: seen and configs.status.is_connected)
+    until(lambda: seen and late and configs.status.is_connected)
+    print(sum(one.name.startswith("configsvc: ") for one in threading.enumerate()), end=" ")
     print(seen, configs.status.is_forked, configs.status.last_error == "", bound.value.n)
     try:
         next(earlier)
@@ -165,6 +168,43 @@ with ConfigClient(sys.argv[1], application="shop", **options) as configs:
     fork(int(sys.argv[3]))
     until(lambda: configs["limits"]["n"] == 2)
     print(configs.status.is_connected, next(iteration).after.content["n"], ends)
+"""
+
+# The thread of the client has begun, and nothing else.
+FORKED_WHILE_STARTING = """
+import os, sys, threading, time
+from configsvc.client import NotReadyError
+from configsvc.client.background import Background
+from configsvc.client.blocking import ConfigClient
+
+run, begun, forked = Background._run, threading.Event(), threading.Event()
+
+def wait_and_run(background):
+    begun.set()
+    forked.wait()
+    run(background)
+
+Background._run = wait_and_run
+configs = ConfigClient(sys.argv[1], application="shop")
+starting = threading.Thread(target=configs.start)
+starting.start()
+begun.wait()
+child = os.fork()
+if child == 0:
+    Background._run = run
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            print(configs["limits"], flush=True)
+            break
+        except NotReadyError:
+            time.sleep(0.005)
+    configs.close()
+    os._exit(7)
+forked.set()
+starting.join()
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), configs.status.is_connected)
+configs.close()
 """
 
 CHILDREN_FOLLOW_ON = """
@@ -244,13 +284,18 @@ async def test_a_child_that_knows_the_http_door_follows_on_from_where_it_was(
     assert output.decode().splitlines() == [
         "1",
         "1 2 2",
-        "[2] False True 2",
+        "2 [2] False True 2",
         "this process was forked: what waited for changes before has to begin anew",
         "2",
         "2 False",
         *["7"] * generations,
         "True 2 []",
     ]
+
+
+async def test_a_child_that_is_forked_while_its_client_starts_follows(service: Service) -> None:
+    output = await run_program(FORKED_WHILE_STARTING, f"http://{service.http_address}")
+    assert output == "{'n': 1}\n7 True\n"
 
 
 @pytest.mark.parametrize("kind", ["loop", "multiprocessing"])

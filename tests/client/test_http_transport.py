@@ -7,11 +7,12 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from configsvc.client import ConfigClient, NotReadyError, StoppedError
+from configsvc.client import ConfigClient, NotReadyError, StoppedError, Tls
 from tests.client.clients import client_of, run_program, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -102,6 +103,7 @@ def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         (OK + b"data: {\n\n", "cannot be read"),
         (OK + b"data: \xff\n\n", "cannot be read"),
         (OK + b'data: {"events": 5}\n\n', "cannot be read"),
+        (OK + b'data: {"events": [{"effect": "EFFECT_SET"}]}\n\n', "no message of a watch"),
         (OK + OPENED + SYNCED[:-5], "ended the watch"),
         (OK.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n") + b"fff\r\n" + OPENED, "UNAVAILABLE"),
     ],
@@ -112,6 +114,32 @@ async def test_an_end_that_is_not_of_the_service_is_tried_again(answer: bytes, s
         assert said in configs.status.last_error
         assert (configs.status.stopped, configs.status.is_ready) == ("", False)
     assert {request.split(b" ")[1] for request in server.requests} == {b"/api/v1/configurations:watch"}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (OK.replace(b"\r\n\r\n", b"\r\nContent-Encoding: gzip\r\n\r\n") + b"\x1f\x8b\x08\n", "compressed (gzip)"),
+        (OK + b"data: secret \xff\n\n", "not UTF-8"),
+        (OK + b'data: {"revision": "secret"}\n\n', "cannot be read"),
+        (refusal("proxy.example", message="no\nERROR " + "x" * 100_000), "PERMISSION_DENIED: no ERROR xxx"),
+        (b"HTTP/1.1 x\r\n" + b"x" * 10_000 + b"\r\n", "UNAVAILABLE"),
+        (b"x" * 60_000 + b"\r\n", "UNAVAILABLE"),
+    ],
+)
+async def test_an_error_is_one_short_line_without_contents(answer: bytes, said: str) -> None:
+    async with serving(answer) as (server, address), starting(address) as configs:
+        await until(lambda: len(server.requests) >= 2)
+        assert said in configs.status.last_error
+        assert len(configs.status.last_error) <= 500
+        assert "\n" not in configs.status.last_error
+        assert "secret" not in configs.status.last_error
+
+
+async def test_a_file_for_tls_that_is_missing_is_named(tmp_path: Path) -> None:
+    tls = Tls(authority=tmp_path / "missing.pem")
+    async with serving(OK) as (_, address), starting(address.replace("http:", "https:"), tls=tls) as configs:
+        await until(lambda: "missing.pem" in configs.status.last_error)
 
 
 async def test_a_refusal_of_the_service_is_final() -> None:

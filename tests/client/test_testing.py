@@ -39,7 +39,7 @@ def test_a_program_reads_what_its_test_sets() -> None:
             configs["limits"]["n"] = 3  # type: ignore[index]  # pyright: ignore[reportIndexIssue]
         configs.set("limits", {"n": "x"})
         assert limits.value == Limits(2)
-        assert configs.status.refusals["limits"].faults[0].pointer == "/n"
+        assert configs.status.refusals["limits"][0].faults[0].pointer == "/n"
 
 
 async def test_a_program_with_a_loop_waits_for_what_its_test_sets() -> None:
@@ -180,6 +180,23 @@ def test_a_model_that_was_refused_can_be_bound_again() -> None:
         _ = limits.value
     configs.set("limits", {"n": 1})
     assert limits.value == Limits(1)
+
+
+def test_a_model_whose_first_reading_was_interrupted_can_be_bound_again() -> None:
+    interrupts: list[BaseException] = [KeyboardInterrupt()]
+
+    @dataclass
+    class Interrupted:
+        n: int
+
+        def __post_init__(self) -> None:
+            if interrupts:
+                raise interrupts.pop()
+
+    configs = FakeConfigs({"limits": {"n": 1}})
+    with pytest.raises(KeyboardInterrupt):
+        configs.bind("limits", Interrupted)
+    assert configs.bind("limits", Interrupted).value.n == 1
 
 
 def test_an_async_function_is_no_callback() -> None:
