@@ -284,6 +284,13 @@ async def test_an_application_has_one_source_until_that_releases_it(sync: Sync, 
     await sync.ok("adopt", "--yes")
 
 
+async def test_an_application_without_configurations_is_owned_again_after_it_was_released(sync: Sync, app: str) -> None:
+    sync.write_text(f"applications/{app}/_application.yaml", "{}\n")
+    for _ in range(3):
+        await sync.apply()
+        assert "released 1 applications" in (await sync.ok("release", "--yes")).err
+
+
 async def test_status_shows_drift_and_what_is_pending(sync: Sync, app: str) -> None:
     sync.write(**files(app, web={"a": 1}, api={"a": 1}, old={}))
     await sync.apply()
@@ -330,6 +337,32 @@ async def test_pull_turns_changes_by_hand_into_changes_of_the_files_and_keeps_co
     await sync.apply()
     assert not json.loads((await sync.ok("status", "-o", "json")).out)[0]["drift"]
     assert (await sync("pull", f"{app}/web")).code == 3
+
+
+async def test_pull_of_a_deletion_writes_no_application_file_unless_nothing_else_is_left(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1}, api={"a": 1}))
+    await sync.apply()
+    for name, changed in (("web", ["web.json"]), ("api", ["_application.yaml", "api.json"])):
+        await sync.delete(app, name)
+        pulled = await sync.ok("pull")
+        assert pulled.out.splitlines() == [f"applications/{app}/{file}" for file in changed]
+
+
+async def test_pull_keeps_what_git_has_changed_since_it_was_applied(sync: Sync, app: str) -> None:
+    file = sync.write_text(f"applications/{app}/web.yaml", "a: 1 # of a\nb: 1 # of b\n")
+    settings = sync.write_text(f"applications/{app}/_application.yaml", "configurations: {web: {comments: old}}\n")
+    await sync.apply()
+    await sync.set(app, "web", {"a": 9, "b": 1})
+    identifier = (await sync.get(app, "web")).id
+    file.rename(file.with_name("www.yaml")).write_text("a: 1 # of a\nb: 2 # of b\n")
+    settings.write_text(f"configurations: {{www: {{comments: new, id: {identifier}}}}}\n")
+    refused = await sync("plan")
+    assert (refused.code, "No changes" in refused.out) == (5, False)
+    assert (await sync.ok("pull")).out.splitlines() == [f"applications/{app}/www.yaml"]
+    assert file.with_name("www.yaml").read_text() == "a: 9 # of a\nb: 2 # of b\n"
+    assert "comments: new" in settings.read_text()
+    await sync.apply()
+    assert await sync.content(app, "www") == {"a": 9, "b": 2}
 
 
 # Saved plans
