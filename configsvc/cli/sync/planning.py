@@ -384,7 +384,7 @@ class _Planner:
         for change in made.changes:
             if change.kind is Kind.RENAME and change.name in taken - free:
                 if change.name in given_up:
-                    reason = "is given up by another rename: rename in two commits"
+                    reason = "is given up by another rename: give it up in an earlier commit"
                 else:
                     reason = "is that of another configuration, which the plan does not delete"
                 self._refuse(f"{made.name}/{change.live.name if change.live else ''}: the name {change.name} {reason}")

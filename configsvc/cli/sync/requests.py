@@ -143,7 +143,6 @@ def _creation(file: ConfigurationFile, pin: Pin | None, application_id: str) -> 
         comments=file.comments or "",
         config_json=compact_json(file.config),
         schema=schema_ref(pin),
-        expected_version=0,
     )
 
 

@@ -14,6 +14,7 @@ from configapi.v1.access_service_pb2 import ListRoleBindingsRequest
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, GetApplicationRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.schema_service_pb2 import GetSchemaRequest
 from configsvc.cli import pb
 from configsvc.cli.connection import Connection
@@ -208,6 +209,32 @@ async def test_a_rename_by_id_keeps_the_history(sync: Sync, app: str) -> None:
     await sync.apply()
     www = await sync.get(app, "www")
     assert (www.id, www.version) == (web.id, 2)
+
+
+async def test_a_name_that_a_rename_gives_up_is_taken_by_a_new_configuration(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1}))
+    await sync.apply()
+    one = await sync.get(app, "web")
+    sync.write(**files(app, web={"a": 2}, www={"a": 1}))
+    sync.write_text(f"applications/{app}/_application.yaml", f"configurations: {{www: {{id: {one.id}}}}}\n")
+    await sync.apply()
+    assert (await sync.get(app, "www")).id == one.id
+    assert await sync.content(app, "web") == {"a": 2}
+
+
+async def test_schemas_are_stored_as_their_files_have_them_and_checked_like_that_everywhere(
+    sync: Sync, app: str
+) -> None:
+    document = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    sync.write(**{f"schemas__{app}": document})
+    sync.write(**files(app, web={"$schema": f"../../schemas/{app}.json", "a": 1, "not declared": 1}))
+    assert (await sync.run("sync", "plan", "--offline", str(sync.folder))).code == 0
+    await sync.apply()
+    stored = await sync.service.schemas.GetSchemaVersion(
+        pb.GetSchemaVersionRequest(name=app, latest=True, format=CONTENT_FORMAT_JSON)
+    )
+    assert json.loads(stored.schema_version.document_json) == document
+    assert (await sync.ok("plan")).out.startswith("No changes")
 
 
 async def test_comments_pins_and_bindings_of_the_application_file_are_applied(sync: Sync, app: str) -> None:

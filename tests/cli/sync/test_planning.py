@@ -70,7 +70,7 @@ def test_a_name_that_a_rename_gives_up_can_be_created_but_not_renamed_to() -> No
     assert not taken.problems
     assert sorted(actions(taken)) == [(Kind.CREATE, "a"), (Kind.RENAME, "c")]
     swapped = planned(world, file_of("b", id=first), file_of("a", id=second))
-    assert "rename in two commits" in problems(swapped)
+    assert "give it up in an earlier commit" in problems(swapped)
 
 
 def test_a_name_of_another_configuration_is_no_target_of_a_rename() -> None:
