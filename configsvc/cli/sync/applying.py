@@ -135,7 +135,7 @@ class _Applier:
             if name not in schemas:
                 schemas[name] = files.tree.schemas.get(name) or read_schema(self._session, name)
                 waiting += references_of(schemas[name].document)
-        check_tree(Tree(schemas=schemas, applications=applications), files.directory, as_written=True)
+        check_tree(Tree(schemas=schemas, applications=applications), files.directory)
 
     def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:

@@ -31,13 +31,13 @@ class Checked:
     unchecked: tuple[str, ...]
 
 
-def check_tree(tree: Tree, directory: Path, *, as_written: bool) -> Checked:
+def check_tree(tree: Tree, directory: Path) -> Checked:
     """Check every schema, and every configuration with a schema of the tree. Raises CliError with every fault.
 
-    Without as_written, objects of the schemas are closed to properties that they do not declare, as the service does.
+    Schemas are taken as they are written, as they are stored.
     """
     _require_tools()
-    checking = _Checking(tree, directory, as_written=as_written)
+    checking = _Checking(tree, directory)
     checking.run()
     checking.faults.check(directory)
     configurations = sum(len(folder.configurations) for folder in tree.applications.values())
@@ -59,12 +59,11 @@ def _require_tools() -> None:
 
 
 class _Checking:
-    def __init__(self, tree: Tree, directory: Path, *, as_written: bool) -> None:
+    def __init__(self, tree: Tree, directory: Path) -> None:
         self.faults = Faults()
         self.unchecked: list[str] = []
         self._tree = tree
         self._directory = directory
-        self._as_written = as_written
         self._documents: dict[str, NewDocument] = {}
         self._compiled: dict[str, CompiledSchemas | None] = {}
 
@@ -79,7 +78,7 @@ class _Checking:
                 self._check_configuration(configuration)
 
     def _check_schema(self, schema: SchemaFile) -> None:
-        document, found = _new_document(schema.document, close=not self._as_written)
+        document, found = _new_document(schema.document)
         self._add(schema.path, found)
         if document is not None:
             self._documents[schema.name] = document
@@ -152,7 +151,7 @@ def _violations(compiled: "CompiledSchemas", content: "JsonObject") -> list[Foun
     return [(fault.pointer, fault.message) for fault in Explanation(compiled).faults(content)]
 
 
-def _new_document(document: Json, *, close: bool) -> "tuple[NewDocument | None, list[Found]]":
+def _new_document(document: Json) -> "tuple[NewDocument | None, list[Found]]":
     """Return a document as the service stores it, or its faults."""
     from configsvc.domain.errors import Violations  # noqa: PLC0415
     from configsvc.domain.json_text import content_from_text  # noqa: PLC0415
@@ -162,7 +161,7 @@ def _new_document(document: Json, *, close: bool) -> "tuple[NewDocument | None, 
     content = content_from_text(
         compact_json(document), "", violations, limit_bytes=MAX_DOCUMENT_BYTES, wide_numbers=True
     )
-    new = None if violations else new_document(content, "", close=close, violations=violations)
+    new = None if violations else new_document(content, "", close=False, violations=violations)
     return new, list(_found(violations, ""))
 
 

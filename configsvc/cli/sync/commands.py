@@ -95,7 +95,7 @@ def check_offline(directory: Path) -> None:
     """Read and check a tree, and say that it is valid. Raises CliError with every fault."""
     from configsvc.cli.sync.checking import check_tree  # noqa: PLC0415
 
-    checked = check_tree(read_tree(directory), directory, as_written=True)
+    checked = check_tree(read_tree(directory), directory)
     if checked.unchecked:
         say(f"not checked, as the schema that they need is on the service alone: {', '.join(checked.unchecked)}")
     write(f"{checked.configurations} configurations and {checked.schemas} schemas are valid")

@@ -160,8 +160,12 @@ class _Writing:
         text = self._text_there(folder / SETTINGS)
         if text is not None:
             self._texts[folder / SETTINGS] = changed_text(text, content, SETTINGS)
-        elif content or not exported:
+        elif content or not (exported or self._stay(files)):
             self._texts[folder / SETTINGS] = new_text(content, SETTINGS) or ""
+
+    def _stay(self, files: Mapping[str, ConfigurationFile]) -> bool:
+        """Return true if some of the files stay."""
+        return any(not self._prune or file.path not in self.missing for file in files.values())
 
     def _settings(self, path: PurePosixPath) -> _Settings:
         if not (self._directory / path).is_file():

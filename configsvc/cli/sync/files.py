@@ -125,11 +125,13 @@ def read_document(directory: Path, path: PurePosixPath) -> Document:
     text = read_text(directory / path, str(path))
     if path.suffix == ".json" and text.lstrip()[:1] not in {"{", "["}:
         # parse_document would take it for YAML.
-        raise CliError(f"{path}:1:1: {'the file is empty' if not text.strip() else 'must be a JSON object'}")
+        raise CliError(f"{path}:1:1: {'is empty' if not text.strip() else 'must be a JSON object'}")
     try:
         return Document(path, text, parse_document(text, str(path)))
     except CliError as error:
-        raise error if str(error).startswith(f"{path}:") else CliError(f"{path}:1:1: {error}") from None
+        if error.text.startswith(f"{path}:"):
+            raise
+        raise CliError(f"{path}:1:1: {error.text.removeprefix(f'{path} ')}") from None
 
 
 def read_text(file: Path, path: str) -> str:

@@ -182,7 +182,9 @@ def _failure(arguments: tuple[str, ...], text: str, secrets: tuple[str, ...]) ->
     told = re.sub(r"^(fatal|error): ", "", told)
     if "not a git repository" in told:
         return GitError(
-            "this folder is in no Git repository", ExitCode.USAGE, hint="Name a folder of a clone of the repository."
+            "this folder is in no Git repository",
+            ExitCode.USAGE,
+            hint="Name a folder of a clone; for files without Git, name their source: --repository NAME.",
         )
     if "dubious ownership" in told:
         hint = "The repository belongs to another user: `git config --global --add safe.directory FOLDER` trusts it."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from configsvc.cli.differences import Difference, differences, same_value
+from configsvc.cli.sync.comparing import changed_by_hand, differing_fields, drift_text
 from configsvc.cli.sync.matching import Pair, pairs_of
 from configsvc.cli.sync.state import Live, LiveApplication, LiveBinding, LiveConfiguration, LiveSchema, Mark, SourceId
 from configsvc.cli.sync.tree import (
@@ -73,13 +74,16 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """A configuration that was changed by hand since it was applied, and is not what the tree says."""
+    """A configuration that was changed by hand since it was applied, and is not what the tree says. `applied` is the
+    version of then, if it is still kept.
+    """
 
     application: str
     name: str
     text: str
     file: ConfigurationFile | None = None
     live: LiveConfiguration | None = None
+    applied: LiveConfiguration | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,14 +303,14 @@ class _Planner:
         pin = self._pin_of(file, live)
         if live is None:
             change = Change(kind=Kind.CREATE, application=made.name, name=file.name, file=file, pin=pin)
-            self._add(change, made, drift="deleted" if mark is not None else "")
+            self._add(change, made, drift="deleted" if mark is not None else "", mark=mark)
         elif mark is None:
             self._refuse(
                 f"{_key(live)} exists, and this source did not apply it",
                 "`configsvc sync adopt` makes it this source's.",
             )
-        elif fields := _differing_fields(file, live, pin):
-            by_hand = _changed_by_hand(fields, live, mark)
+        elif fields := differing_fields(file, live, pin):
+            by_hand = changed_by_hand(fields, live, mark, file)
             change = Change(
                 kind=Kind.RENAME if "name" in fields else Kind.UPDATE,
                 application=made.name,
@@ -316,7 +320,7 @@ class _Planner:
                 fields=fields,
                 pin=pin,
             )
-            self._add(change, made, drift=_drift_text(by_hand, live))
+            self._add(change, made, drift=drift_text(by_hand, live), mark=mark)
         elif mark.version != live.version:
             made.refreshed.append(live)
 
@@ -327,18 +331,25 @@ class _Planner:
         elif not self._options.prune:
             made.left.append(live.name)
         else:
-            by_hand = _changed_by_hand(("name", "config", "schema", "comments"), live, mark)
+            by_hand = changed_by_hand(("name", "config", "schema", "comments"), live, mark, None)
             change = Change(kind=Kind.DELETE, application=made.name, name=live.name, live=live)
-            self._add(change, made, drift=_drift_text(by_hand, live))
+            self._add(change, made, drift=drift_text(by_hand, live), mark=mark)
 
-    def _add(self, change: Change, made: ApplicationPlan, *, drift: str) -> None:
+    def _add(self, change: Change, made: ApplicationPlan, *, drift: str, mark: Mark | None) -> None:
         """Take a change into the plan, unless it would undo a change by hand that is to stay."""
         if not drift:
             made.changes.append(change)
             return
         name = change.live.name if change.live else change.name
         made.drifts.append(
-            Drift(application=made.name, name=name, text=f"{drift} by hand", file=change.file, live=change.live)
+            Drift(
+                application=made.name,
+                name=name,
+                text=f"{drift} by hand",
+                file=change.file,
+                live=change.live,
+                applied=mark.applied if mark else None,
+            )
         )
         match self._options.on_drift:
             case OnDrift.REVERT:
@@ -373,7 +384,7 @@ class _Planner:
         for change in made.changes:
             if change.kind is Kind.RENAME and change.name in taken - free:
                 if change.name in given_up:
-                    reason = "is given up by another rename: rename in two commits"
+                    reason = "is given up by another rename: give it up in an earlier commit"
                 else:
                     reason = "is that of another configuration, which the plan does not delete"
                 self._refuse(f"{made.name}/{change.live.name if change.live else ''}: the name {change.name} {reason}")
@@ -382,7 +393,12 @@ class _Planner:
         deleted = sum(change.kind is Kind.DELETE for made in applications for change in made.changes)
         marked = sum(mark.id in self._live.configurations for mark in self._live.marks.values())
         limit = prune_limit(marked, self._options)
-        if deleted > limit:
+        if deleted and not self._tree.applications and self._options.prune_limit is None:
+            self._refuse(
+                f"the tree has no applications, and all {deleted} configurations of this source would be deleted",
+                f"Is this the right folder? If that is meant: --prune-limit {deleted}.",
+            )
+        elif deleted > limit:
             self._refuse(
                 f"{deleted} of the {marked} configurations of this source would be deleted, and the limit is {limit}",
                 f"If that is meant: --prune-limit {deleted}.",
@@ -403,45 +419,6 @@ def _schema_changes(tree: Tree, live: Live) -> Iterator[SchemaChange]:
             yield SchemaChange(file=file, version=1)
         elif not same_value(existing.document, file.document):
             yield SchemaChange(file=file, version=existing.version + 1, live=existing)
-
-
-def _differing_fields(file: ConfigurationFile, live: LiveConfiguration, pin: Pin | None) -> tuple[str, ...]:
-    """Return what the file states otherwise than the service has it."""
-    differing = {
-        "name": file.name != live.name,
-        "config": not same_value(file.config, live.config),
-        "schema": file.schema is not None and pin != live.schema,
-        "comments": file.comments is not None and file.comments != live.comments,
-    }
-    return tuple(name for name, differs in differing.items() if differs)
-
-
-def _changed_by_hand(fields: tuple[str, ...], live: LiveConfiguration, mark: Mark) -> tuple[str, ...]:
-    """Return those of the fields that changed since the mark. All of them, if what was applied is no longer kept."""
-    if live.version == mark.version:
-        return ()
-    applied = mark.applied
-    if applied is None:
-        return fields
-    changed = {
-        "name": applied.name != live.name,
-        "config": not same_value(applied.config, live.config),
-        # New versions of a schema may move configurations: that is no change of theirs.
-        "schema": _schema_name(applied.schema) != _schema_name(live.schema),
-        "comments": applied.comments != live.comments,
-    }
-    return tuple(name for name in fields if changed[name])
-
-
-def _schema_name(pin: Pin | None) -> str:
-    return pin.schema if pin else ""
-
-
-def _drift_text(by_hand: tuple[str, ...], live: LiveConfiguration) -> str:
-    """Return what was done by hand; empty if nothing."""
-    if not by_hand:
-        return ""
-    return "renamed" if by_hand == ("name",) else f"changed ({', '.join(by_hand)}; version {live.version})"
 
 
 def _reverting(change: Change) -> Change:

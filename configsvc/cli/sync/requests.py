@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from configsvc.cli import pb
 from configsvc.cli.documents import Json, compact_json
@@ -44,8 +44,12 @@ def _printable(text: str) -> str:
 
 def request_id(plan: Plan, request: Any) -> str:
     """Return an id that is always the same for this request of this plan. The revision tells it from an equal request
-    of a later plan, which is another change.
+    of a later plan, which is another change; what makes no commit leaves the revision as it is, and gets a random id.
     """
+    if isinstance(request, pb.ReleaseSourceRequest) or (
+        isinstance(request, pb.ApplySourceRequest) and not request.writes
+    ):
+        return str(uuid4())
     text = request.SerializeToString(deterministic=True)
     digest = hashlib.sha256(text).hexdigest()
     return str(uuid5(_NAMESPACE, f"{plan.epoch}:{plan.revision}:{request.DESCRIPTOR.name}:{digest}"))
@@ -139,7 +143,6 @@ def _creation(file: ConfigurationFile, pin: Pin | None, application_id: str) -> 
         comments=file.comments or "",
         config_json=compact_json(file.config),
         schema=schema_ref(pin),
-        expected_version=0,
     )
 
 

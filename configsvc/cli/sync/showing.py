@@ -41,7 +41,7 @@ def lines_of(plan: Plan) -> Iterator[str]:
         yield from _schema_lines(change)
     for application in plan.applications:
         yield from _application_lines(application)
-    if not plan.changed:
+    if not (plan.changed or plan.drifts or plan.problems or any(one.left for one in plan.applications)):
         yield "No changes: the service is what the files say."
     yield summary_of(plan)
 

@@ -14,6 +14,7 @@ from configapi.v1.access_service_pb2 import ListRoleBindingsRequest
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, GetApplicationRequest
 from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.schema_service_pb2 import GetSchemaRequest
 from configsvc.cli import pb
 from configsvc.cli.connection import Connection
@@ -210,6 +211,32 @@ async def test_a_rename_by_id_keeps_the_history(sync: Sync, app: str) -> None:
     assert (www.id, www.version) == (web.id, 2)
 
 
+async def test_a_name_that_a_rename_gives_up_is_taken_by_a_new_configuration(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1}))
+    await sync.apply()
+    one = await sync.get(app, "web")
+    sync.write(**files(app, web={"a": 2}, www={"a": 1}))
+    sync.write_text(f"applications/{app}/_application.yaml", f"configurations: {{www: {{id: {one.id}}}}}\n")
+    await sync.apply()
+    assert (await sync.get(app, "www")).id == one.id
+    assert await sync.content(app, "web") == {"a": 2}
+
+
+async def test_schemas_are_stored_as_their_files_have_them_and_checked_like_that_everywhere(
+    sync: Sync, app: str
+) -> None:
+    document = {"type": "object", "properties": {"a": {"type": "integer"}}}
+    sync.write(**{f"schemas__{app}": document})
+    sync.write(**files(app, web={"$schema": f"../../schemas/{app}.json", "a": 1, "not declared": 1}))
+    assert (await sync.run("sync", "plan", "--offline", str(sync.folder))).code == 0
+    await sync.apply()
+    stored = await sync.service.schemas.GetSchemaVersion(
+        pb.GetSchemaVersionRequest(name=app, latest=True, format=CONTENT_FORMAT_JSON)
+    )
+    assert json.loads(stored.schema_version.document_json) == document
+    assert (await sync.ok("plan")).out.startswith("No changes")
+
+
 async def test_comments_pins_and_bindings_of_the_application_file_are_applied(sync: Sync, app: str) -> None:
     sync.write(**files(app, web={"a": 1}))
     text = (
@@ -284,6 +311,13 @@ async def test_an_application_has_one_source_until_that_releases_it(sync: Sync, 
     await sync.ok("adopt", "--yes")
 
 
+async def test_an_application_without_configurations_is_owned_again_after_it_was_released(sync: Sync, app: str) -> None:
+    sync.write_text(f"applications/{app}/_application.yaml", "{}\n")
+    for _ in range(3):
+        await sync.apply()
+        assert "released 1 applications" in (await sync.ok("release", "--yes")).err
+
+
 async def test_status_shows_drift_and_what_is_pending(sync: Sync, app: str) -> None:
     sync.write(**files(app, web={"a": 1}, api={"a": 1}, old={}))
     await sync.apply()
@@ -330,6 +364,32 @@ async def test_pull_turns_changes_by_hand_into_changes_of_the_files_and_keeps_co
     await sync.apply()
     assert not json.loads((await sync.ok("status", "-o", "json")).out)[0]["drift"]
     assert (await sync("pull", f"{app}/web")).code == 3
+
+
+async def test_pull_of_a_deletion_writes_no_application_file_unless_nothing_else_is_left(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1}, api={"a": 1}))
+    await sync.apply()
+    for name, changed in (("web", ["web.json"]), ("api", ["_application.yaml", "api.json"])):
+        await sync.delete(app, name)
+        pulled = await sync.ok("pull")
+        assert pulled.out.splitlines() == [f"applications/{app}/{file}" for file in changed]
+
+
+async def test_pull_keeps_what_git_has_changed_since_it_was_applied(sync: Sync, app: str) -> None:
+    file = sync.write_text(f"applications/{app}/web.yaml", "a: 1 # of a\nb: 1 # of b\n")
+    settings = sync.write_text(f"applications/{app}/_application.yaml", "configurations: {web: {comments: old}}\n")
+    await sync.apply()
+    await sync.set(app, "web", {"a": 9, "b": 1})
+    identifier = (await sync.get(app, "web")).id
+    file.rename(file.with_name("www.yaml")).write_text("a: 1 # of a\nb: 2 # of b\n")
+    settings.write_text(f"configurations: {{www: {{comments: new, id: {identifier}}}}}\n")
+    refused = await sync("plan")
+    assert (refused.code, "No changes" in refused.out) == (5, False)
+    assert (await sync.ok("pull")).out.splitlines() == [f"applications/{app}/www.yaml"]
+    assert file.with_name("www.yaml").read_text() == "a: 9 # of a\nb: 2 # of b\n"
+    assert "comments: new" in settings.read_text()
+    await sync.apply()
+    assert await sync.content(app, "www") == {"a": 9, "b": 2}
 
 
 # Saved plans

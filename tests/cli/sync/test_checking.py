@@ -14,18 +14,18 @@ from tests.cli.sync.trees import FILES, corpus_files, tree_of
 from tests.domain.jsonschema.corpus import needs_corpus
 
 SHOP = "applications/shop"
-INNER = {"type": "object", "properties": {"a": {}}}
+INNER = {"type": "object", "properties": {"a": {}}, "additionalProperties": False}
 LIMITS = {"type": "object", "properties": {"max": {"type": "integer"}, "in": INNER}}
 
 
-def checked(directory: Path, files: FILES, *, as_written: bool = False) -> Checked:
+def checked(directory: Path, files: FILES) -> Checked:
     tree_of(directory, files)
-    return check_tree(read_tree(directory), directory, as_written=as_written)
+    return check_tree(read_tree(directory), directory)
 
 
-def faults_of(directory: Path, files: FILES, *, as_written: bool = False) -> list[str]:
+def faults_of(directory: Path, files: FILES) -> list[str]:
     with pytest.raises(CliError) as refused:
-        checked(directory, files, as_written=as_written)
+        checked(directory, files)
     assert refused.value.code is ExitCode.INVALID
     return refused.value.details
 
@@ -48,10 +48,9 @@ def test_faults_are_named_with_the_line_of_the_value(tmp_path: Path) -> None:
     ]
 
 
-def test_schemas_are_closed_unless_they_are_taken_as_written(tmp_path: Path) -> None:
+def test_schemas_are_taken_as_they_are_written(tmp_path: Path) -> None:
     files = schemas(limits=LIMITS) | {f"{SHOP}/a.json": '{"$schema": "../../schemas/limits.json", "other": 1}'}
-    assert faults_of(tmp_path, files) == [f'{SHOP}/a.json:1:1: has the property "other", which is not declared']
-    assert checked(tmp_path, files, as_written=True) == Checked(configurations=1, schemas=1, unchecked=())
+    assert checked(tmp_path, files) == Checked(configurations=1, schemas=1, unchecked=())
 
 
 def test_faults_of_schemas_are_named_with_their_lines(tmp_path: Path) -> None:
@@ -98,7 +97,7 @@ def test_all_real_configurations_are_accepted_and_all_that_must_be_refused_are_r
     read = read_tree(tree)
     assert sum(len(folder.configurations) for folder in read.applications.values()) == 791 + 343
     with pytest.raises(CliError) as refused:
-        check_tree(read, tree, as_written=True)
+        check_tree(read, tree)
     files = {fault.split(":")[0] for fault in refused.value.details}
     assert len(files) == 343
     assert all(Path(file).parts[1].endswith(".invalid") for file in files)

@@ -70,7 +70,7 @@ def test_a_name_that_a_rename_gives_up_can_be_created_but_not_renamed_to() -> No
     assert not taken.problems
     assert sorted(actions(taken)) == [(Kind.CREATE, "a"), (Kind.RENAME, "c")]
     swapped = planned(world, file_of("b", id=first), file_of("a", id=second))
-    assert "rename in two commits" in problems(swapped)
+    assert "give it up in an earlier commit" in problems(swapped)
 
 
 def test_a_name_of_another_configuration_is_no_target_of_a_rename() -> None:
@@ -113,6 +113,24 @@ def test_a_change_by_hand_that_git_has_too_or_that_was_taken_back_is_no_drift() 
     world.by_hand("web", config={"a": 1})
     back = planned(world, file_of("web", {"a": 3}))
     assert (actions(back), back.drifts) == ([(Kind.UPDATE, "web")], ())
+
+
+def test_changes_of_other_members_by_git_and_by_hand_are_drift_until_git_has_both() -> None:
+    world = synced(file_of("web", {"a": 1, "b": {"c": 1, "gone": 1}, "list": [1]}))
+    world.by_hand("web", config={"a": 2, "b": {"c": 1, "new": 1}, "list": [1]})
+    assert planned(world, file_of("web", {"a": 1, "b": {"c": 5, "gone": 1}, "list": [1]})).drifts
+    both = planned(world, file_of("web", {"a": 2, "b": {"c": 5, "new": 1}, "list": [2]}))
+    assert (actions(both), both.drifts) == ([(Kind.UPDATE, "web")], ())
+
+
+def test_an_older_schema_version_by_hand_is_drift() -> None:
+    world = World()
+    tree = tree_of(folder_of(file_of("web", {"a": 1}, schema=Pin(schema="s"))), schemas={"s": {"type": "object"}})
+    world.apply(plan(tree, world.live, OURS, PlanOptions()))
+    tree = replace(tree, schemas=tree_of(schemas={"s": {"type": "object", "title": "2"}}).schemas)
+    world.apply(plan(tree, world.live, OURS, PlanOptions()))
+    world.by_hand("web", schema=Pin(schema="s", version=1))
+    assert "shop/web was changed (schema; version 3) by hand" in problems(plan(tree, world.live, OURS, PlanOptions()))
 
 
 def test_a_change_by_hand_of_what_the_tree_does_not_state_is_no_drift() -> None:
@@ -226,6 +244,14 @@ def test_an_application_that_left_the_tree_is_deleted_by_prune_if_nothing_is_lef
 def test_an_empty_tree_is_never_a_plan() -> None:
     world = synced(file_of("web", {"a": 1}))
     assert "the tree is empty" in problems(plan(tree_of(), world.live, OURS, PRUNE))
+
+
+def test_a_tree_that_lost_its_applications_deletes_nothing_unless_the_number_is_given() -> None:
+    world = synced(file_of("a", {"n": 1}), file_of("b", {"n": 1}))
+    tree = tree_of(schemas={"s": {"type": "object"}})
+    assert "the tree has no applications" in problems(plan(tree, world.live, OURS, PRUNE))
+    meant = plan(tree, world.live, OURS, replace(PRUNE, prune_limit=2))
+    assert (len(actions(meant)), meant.problems) == (2, ())
 
 
 def test_a_pin_without_a_version_follows_the_newest_one_and_unpinned_unpins() -> None:

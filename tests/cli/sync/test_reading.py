@@ -86,6 +86,11 @@ def test_a_tree_is_read(tmp_path: Path) -> None:
     assert str(shop.configurations["eu/web"].path) == "applications/shop/eu/web.yaml"
 
 
+def test_an_empty_file_is_named_once(tmp_path: Path) -> None:
+    tree_of(tmp_path, {f"{SHOP}/web.yaml": "# nothing\n", f"{SHOP}/web2.json": ""})
+    assert faults_of(tmp_path) == [f"{SHOP}/web.yaml:1:1: is empty", f"{SHOP}/web2.json:1:1: is empty"]
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
