@@ -1,5 +1,7 @@
 """SourceService, without a transport."""
 
+from collections.abc import Sequence
+
 from configapi.v1.source_service_pb2 import (
     AcquireSourceLeaseRequest,
     AcquireSourceLeaseResponse,
@@ -19,6 +21,10 @@ from configsvc.api.batches import fill_batch, parsed_batch
 from configsvc.configurations.sources import Sources
 from configsvc.domain.access import Role
 from configsvc.domain.errors import Violations
+from configsvc.domain.models import WriteContext
+from configsvc.domain.preconditions import Precondition
+from configsvc.domain.sources import SourceChange
+from configsvc.domain.writes import BatchWrite
 from configsvc.feed.feed import Feed
 from configsvc.wire import sources as wire
 
@@ -46,11 +52,7 @@ class SourceServicer:
         return wire.applied_response(request, await self._sources.list_applied(parsed.application, parsed.page, scope))
 
     async def ApplySource(self, request: ApplySourceRequest, caller: Caller) -> ApplySourceResponse:
-        author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
-        with Violations() as violations:
-            change = wire.change(request, violations)
-            writes, preconditions, context = await parsed_batch(request, author, visible, violations)
-            wire.check_applications(change.application, writes, violations)
+        change, (writes, preconditions, context) = await _parsed_apply(request, caller)
         caller.require_application(Role.EDITOR, change.application)
         for condition in preconditions:
             caller.require_listed(Role.VIEWER, condition.application)
@@ -76,3 +78,14 @@ class SourceServicer:
     ) -> ReleaseSourceLeaseResponse:
         key, holder = wire.lease_release(request, caller.actor)
         return ReleaseSourceLeaseResponse(released=await self._sources.release_lease(key, holder))
+
+
+async def _parsed_apply(
+    request: ApplySourceRequest, caller: Caller
+) -> tuple[SourceChange, tuple[list[BatchWrite], Sequence[Precondition], WriteContext]]:
+    author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
+    with Violations() as violations:
+        change = wire.change(request, violations)
+        batch = await parsed_batch(request, author, visible, violations)
+        wire.check_applications(change.application, batch[0], violations)
+    return change, batch

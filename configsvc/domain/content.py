@@ -37,6 +37,11 @@ def encode_json(value: JsonValue) -> str:
     return to_json(value).decode()
 
 
+def stored_json(value: JsonValue) -> str:
+    """Return JSON text with the spaces that PostgreSQL writes, so that an answer looks the same wherever it comes from."""
+    return json.dumps(value, ensure_ascii=False)
+
+
 def copy_of_json(value: JsonObject) -> JsonObject:
     """Return a deep copy in which no two parts share an object."""
     return json.loads(encode_json(value))
@@ -86,7 +91,7 @@ class Content:
     def text(self) -> str:
         """JSON text."""
         if self._text is None:
-            self._text = encode_json(self._value)
+            self._text = stored_json(self._value)
         return self._text
 
     def __eq__(self, other: object) -> bool:

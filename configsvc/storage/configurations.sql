@@ -25,7 +25,7 @@ WITH wanted AS (
 ), found AS (
     SELECT
         c.id, c.application_id, c.application, c.name, c.comments,
-        CASE WHEN $4 AND total.bytes <= $5 THEN c.config::text END AS config,
+        CASE WHEN $4 AND total.bytes <= $5 THEN c.config END AS config,
         c.schema, c.schema_version, c.version, commits.revision,
         coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time,
         c.created_by, c.updated_by
@@ -80,7 +80,7 @@ WITH shown AS MATERIALIZED (
 SELECT
     $6::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     total.bytes AS total_bytes, f.resource_id AS id, f.application_id, f.application, f.name, f.comments,
-    CASE WHEN $4 AND total.bytes <= $5 THEN f.content::text END AS config, f.schema, f.schema_version, f.version, f.revision,
+    CASE WHEN $4 AND total.bytes <= $5 THEN f.content END AS config, f.schema, f.schema_version, f.version, f.revision,
     coalesce(nullif(f.create_time, f.time), f.commit_time) AS create_time, f.commit_time AS update_time, f.created_by,
     f.actor AS updated_by
 FROM shown
@@ -168,7 +168,7 @@ WITH shown AS MATERIALIZED (
 )
 SELECT
     shown.revision AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
-    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config::text END AS config,
+    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $11 THEN m.config END AS config,
     m.config_bytes, m.schema, m.schema_version, m.version, m.revision,
     m.create_time, m.update_time, m.created_by, m.updated_by, m.rows_found, NULL::bigint AS place
 FROM shown
@@ -328,7 +328,7 @@ WITH shown AS MATERIALIZED (
 SELECT
     $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     CASE WHEN m.chosen THEN m.resource_id END AS id, m.application_id, m.application, m.name, m.comments,
-    CASE WHEN $11 AND m.chosen THEN m.content::text END AS config, m.content_bytes AS config_bytes, m.schema, m.schema_version,
+    CASE WHEN $11 AND m.chosen THEN m.content END AS config, m.content_bytes AS config_bytes, m.schema, m.schema_version,
     m.version, m.revision, m.create_time, m.commit_time AS update_time, m.created_by, m.actor AS updated_by, m.rows_found, m.place
 FROM shown
 LEFT JOIN measured AS m ON NOT $11 OR m.bytes_before = 0 OR m.bytes_before + m.content_bytes <= $15 OR NOT m.chosen

@@ -122,7 +122,7 @@ WITH RECURSIVE shown AS MATERIALIZED (
 SELECT
     $1::bigint AS shown_revision, shown.head AS head_revision, shown.compacted AS compacted_revision,
     horizon.application AS horizon_application, horizon.name AS horizon_name, horizon.resource_id AS horizon_id,
-    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $13 THEN m.config::text END AS config,
+    m.id, m.application_id, m.application, m.name, m.comments, CASE WHEN $13 THEN m.config END AS config,
     m.config_bytes, m.schema, m.schema_version, m.version, m.revision,
     m.create_time, m.update_time, m.created_by, m.updated_by, m.delete_time, m.rows_found
 FROM shown

@@ -128,7 +128,7 @@ WITH page AS (
 )
 SELECT
     kept.oldest_version, m.rows_found,
-    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content::text END AS config,
+    m.resource_id AS id, m.application_id, m.application, m.name, m.comments, CASE WHEN $4 THEN m.content END AS config,
     m.schema, m.schema_version, m.version, commits.revision,
     coalesce(nullif(m.create_time, m.time), commits.time) AS create_time, commits.time AS update_time, m.created_by,
     m.actor AS updated_by, m.operation, m.reason, m.request_id, m.origin ->> 'change_request' AS change_request,

@@ -21,6 +21,7 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
 )
+from configsvc.domain.content import stored_json
 from configsvc.domain.errors import RecordUnreadableError, ResponseTooLargeError, Violations
 from configsvc.domain.models import (
     AtVersion,
@@ -40,7 +41,7 @@ from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire import fields
 from configsvc.wire.content import fill_struct, json_of
 from configsvc.wire.history import version_message
-from configsvc.wire.json_fields import set_json, wants_json
+from configsvc.wire.json_fields import wants_json
 from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import configuration_key, fitting_list, fitting_page, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
@@ -206,7 +207,7 @@ def _response_as_struct(encoded: bytes) -> bytes:
 
 def _response_as_text(encoded: bytes) -> bytes:
     response = GetConfigurationResponse.FromString(encoded)
-    set_json(response.configuration, "config", json_of(response.configuration.config), as_text=True)
+    response.configuration.config_json = stored_json(json_of(response.configuration.config))
     return response.SerializeToString()
 
 

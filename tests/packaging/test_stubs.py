@@ -85,12 +85,17 @@ def test_every_method_says_since_when_it_exists_and_how_stable_it_is() -> None:
         assert declared.stability != STABILITY_UNSPECIFIED, name
 
 
+# A lease is acquired and released as often as a caller likes.
+REPEATABLE = {"SourceService.AcquireSourceLease", "SourceService.ReleaseSourceLease"}
+
+
 def test_methods_that_change_nothing_say_so() -> None:
     with_request_id = {
         message.name for message in _messages() if "request_id" in {field.name for field in message.field}
     }
     for name, method in _methods():
-        is_read = method.input_type.rpartition(".")[2] not in with_request_id and not method.client_streaming
+        keeps_request_id = method.input_type.rpartition(".")[2] in with_request_id or name in REPEATABLE
+        is_read = not keeps_request_id and not method.client_streaming
         assert (method.options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS) is is_read, name
 
 

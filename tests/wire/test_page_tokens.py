@@ -75,6 +75,7 @@ async def listings(service: Service) -> list[Listing]:
         "ListConfigurationVersions": {"key": {"application": "shop", "name": "web"}},
         "ListSchemaVersions": {"name": "web"},
         "ListOperationItems": {"operation": operations[0].name},
+        "ListAppliedConfigurations": {"application": {"name": "shop"}},
     }
     lists = [method for method in await served_methods(service) if "page_token" in method.request.fields_by_name]
     return [await listing(service, method, needed.get(method.descriptor.name, {})) for method in lists]
