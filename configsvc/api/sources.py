@@ -52,10 +52,7 @@ class SourceServicer:
         return wire.applied_response(request, await self._sources.list_applied(parsed.application, parsed.page, scope))
 
     async def ApplySource(self, request: ApplySourceRequest, caller: Caller) -> ApplySourceResponse:
-        change, (writes, preconditions, context) = await _parsed_apply(request, caller)
-        caller.require_application(Role.EDITOR, change.application)
-        for condition in preconditions:
-            caller.require_listed(Role.VIEWER, condition.application)
+        change, (writes, preconditions, context) = await _admitted_apply(request, caller)
         response = ApplySourceResponse(epoch=self._feed.epoch_for())
         applied = await self._sources.apply(change, writes, preconditions, context)
         await fill_batch(response, applied.batch)
@@ -80,12 +77,16 @@ class SourceServicer:
         return ReleaseSourceLeaseResponse(released=await self._sources.release_lease(key, holder))
 
 
-async def _parsed_apply(
+async def _admitted_apply(
     request: ApplySourceRequest, caller: Caller
 ) -> tuple[SourceChange, tuple[list[BatchWrite], Sequence[Precondition], WriteContext]]:
+    """Parse a request, and check that the caller may make it."""
     author, visible = caller.author(caller.scope(Role.EDITOR)), caller.scope(Role.VIEWER)
     with Violations() as violations:
         change = wire.change(request, violations)
         batch = await parsed_batch(request, author, visible, violations)
         wire.check_applications(change.application, batch[0], violations)
+    caller.require_application(Role.EDITOR, change.application)
+    for condition in batch[1]:
+        caller.require_listed(Role.VIEWER, condition.application)
     return change, batch

@@ -3,10 +3,9 @@ concurrent callers.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from configsvc.aio import SharedRead
 from configsvc.configurations.cache import Answer, Cache
@@ -42,22 +41,12 @@ class Shown(NamedTuple):
     revision: int
 
 
-class Encode(Protocol):
-    """A function that encodes a configuration, its content as text or as a Struct."""
-
-    def __call__(self, configuration: Configuration, *, as_text: bool) -> bytes: ...
-
-
-class Convert(Protocol):
-    """A function that turns one of the two forms of an encoded configuration into the other."""
-
-    def __call__(self, encoded: bytes, *, as_text: bool) -> bytes: ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    encode: Encode
-    convert: Convert
+    """Functions that encode a configuration, and derive the encoding with the content as text from the other one."""
+
+    encode: Callable[[Configuration], bytes]
+    as_text: Callable[[bytes], bytes]
 
 
 class Reads:
@@ -105,8 +94,7 @@ class Reads:
             self.hits += 1
             return self._in_form(answer, max(answer.shown_revision, self._feed.revision), as_text=as_text)
         self.misses += 1
-        read = partial(self._read, ref, as_text=as_text)
-        found = await (self._shared(ref, least, read) if is_fresh else read())
+        found = await (self._shared(ref, least) if is_fresh else self._read(ref))
         log.check_head(least, found.shown_revision)
         if found.answer is None:
             raise ResourceNotFoundError("configuration", str(ref))
@@ -122,24 +110,19 @@ class Reads:
             return head, await log.epoch(connection)
 
     def _in_form(self, answer: Answer, revision: int, *, as_text: bool) -> Shown:
-        encoded = answer.text if as_text else answer.struct
-        if encoded is None:
-            encoded = self._converted(answer, as_text=as_text)
+        encoded = self._as_text(answer) if as_text else answer.encoded
         return Shown(answer.application_id, encoded, revision)
 
-    def _converted(self, answer: Answer, *, as_text: bool) -> bytes:
-        """Return the answer in the form that it lacks, and keep it with the cached one."""
-        source = answer.struct if as_text else answer.text
-        assert source is not None
+    def _as_text(self, answer: Answer) -> bytes:
         # Callers that shared a read have the answer as it was read.
         known = self._cache.peek(IdRef(id=answer.id))
-        if known is None or source is not (known.struct if as_text else known.text):
-            return self._encoding.convert(source, as_text=as_text)
-        converted = known.text if as_text else known.struct
-        if converted is None:
-            converted = self._encoding.convert(source, as_text=as_text)
-            self._cache.put(replace(known, text=converted) if as_text else replace(known, struct=converted))
-        return converted
+        if known is None or known.encoded is not answer.encoded:
+            return self._encoding.as_text(answer.encoded)
+        if known.encoded_as_text is not None:
+            return known.encoded_as_text
+        encoded = self._encoding.as_text(answer.encoded)
+        self._cache.put(replace(known, encoded_as_text=encoded))
+        return encoded
 
     def cached_application_id(self, ref: IdRef) -> str | None:
         """Return the application that the cached answer names, if there is one."""
@@ -176,7 +159,7 @@ class Reads:
         least = max(least, self._required)
         return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
-    async def _shared(self, ref: ConfigurationRef, min_revision: int, read: Callable[[], Awaitable[Found]]) -> Found:
+    async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
         """Share a read in progress, unless its result may be older than what was shown before this call."""
         # Callers share only with those that wait in the same slots.
         key = (self._feed.history, ref, caller_slots.get())
@@ -187,13 +170,13 @@ class Reads:
                 raise outcome
             if outcome is not None and outcome.shown_revision >= least:
                 return outcome
-        return await self._read_for_all(key, read)
+        return await self._read_for_all(key, ref)
 
-    async def _read_for_all(self, key: Reading, read: Callable[[], Awaitable[Found]]) -> Found:
+    async def _read_for_all(self, key: Reading, ref: ConfigurationRef) -> Found:
         reading = self._reading[key] = asyncio.get_running_loop().create_future()
         outcome: Found | Exception | None = None
         try:
-            found = outcome = await read()
+            found = outcome = await self._read(ref)
         except Exception as error:
             outcome = error
             raise
@@ -202,24 +185,23 @@ class Reads:
             reading.set_result(outcome)
         return found
 
-    async def _read(self, ref: ConfigurationRef, *, as_text: bool) -> Found:
+    async def _read(self, ref: ConfigurationRef) -> Found:
         history = self._feed.history
         async with self._database.read() as connection:
             configuration, shown_revision = await configurations.get(connection, ref)
-        answer = None if configuration is None else self._answer(configuration, shown_revision, as_text=as_text)
+        answer = None if configuration is None else self._answer(configuration, shown_revision)
         if history is self._feed.history:
             self._remember(ref, answer, shown_revision)
         return Found(answer=answer, shown_revision=shown_revision)
 
-    def _answer(self, configuration: Configuration, shown_revision: int, *, as_text: bool) -> Answer:
-        encoded = self._encoding.encode(configuration, as_text=as_text)
+    def _answer(self, configuration: Configuration, shown_revision: int) -> Answer:
         return Answer(
             id=configuration.id,
             application_id=configuration.application_id,
             application=configuration.application,
             name=configuration.name,
-            struct=None if as_text else encoded,
-            text=encoded if as_text else None,
+            encoded=self._encoding.encode(configuration),
+            encoded_as_text=None,
             shown_revision=shown_revision,
         )
 

@@ -5,7 +5,6 @@ import math
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import cast
 
 from pydantic_core import to_json
 
@@ -37,11 +36,6 @@ def encode_json(value: JsonValue) -> str:
     return to_json(value).decode()
 
 
-def stored_json(value: JsonValue) -> str:
-    """Return JSON text with the spaces that PostgreSQL writes, so that an answer looks the same wherever it comes from."""
-    return json.dumps(value, ensure_ascii=False)
-
-
 def copy_of_json(value: JsonObject) -> JsonObject:
     """Return a deep copy in which no two parts share an object."""
     return json.loads(encode_json(value))
@@ -66,38 +60,6 @@ def canonical_list(items: list[JsonValue], field: str, violations: Violations) -
     except _UnfitError:
         _add_faults(items, field, 1, violations)
         return []
-
-
-class Content:
-    """The content of a stored configuration. What was read as text stays text until somebody needs its value."""
-
-    __slots__ = ("_text", "_value")
-
-    def __init__(self, value: JsonObject | None, text: str | None = None) -> None:
-        """Keep a value, or JSON text that the database has."""
-        assert (value is None) != (text is None)
-        self._value = value
-        self._text = text
-
-    @property
-    def value(self) -> JsonObject:
-        """The value. Raises ValueError or RecursionError if it does not fit into Python."""
-        if self._value is None:
-            assert self._text is not None
-            self._value = json.loads(self._text)
-        return cast("JsonObject", self._value)
-
-    @property
-    def text(self) -> str:
-        """JSON text."""
-        if self._text is None:
-            self._text = stored_json(self._value)
-        return self._text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Content) and same_json(self.value, other.value)
-
-    __hash__ = None  # pyright: ignore[reportAssignmentType]
 
 
 class _UnfitError(Exception):

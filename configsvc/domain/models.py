@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Generic, TypeVar
 
-from configsvc.domain.content import Content, JsonObject
+from configsvc.domain.content import JsonObject
 from configsvc.domain.etags import etag_of
 from configsvc.domain.scope import Scope
 
@@ -71,7 +71,7 @@ class Configuration(Versioned):
 
     application_id: str
     application: str
-    config: Content | None
+    config: JsonObject | None
     schema: SchemaVersionRef | None
     created_by: str
     updated_by: str

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from configsvc.domain.content import Content, JsonObject, canonical_content, check_text_size, merge_patch
+from configsvc.domain.content import JsonObject, canonical_content, check_text_size, merge_patch, same_json
 from configsvc.domain.errors import (
     InvalidRequestError,
     RecordUnreadableError,
@@ -265,7 +265,7 @@ def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVers
     schema = _new_schema(current, values, pin)
     config = _new_config(current.config, values)
     kept = (name, comments, schema) == (current.name, current.comments, current.schema)
-    if kept and (config is current.config or config == current.config):
+    if kept and (config is current.config or (current.config is not None and same_json(config, current.config))):
         return None
     return replace(current, name=name, comments=comments, schema=schema, config=config)
 
@@ -278,17 +278,17 @@ def _new_schema(
     return None if isinstance(values.schema, Unpinned) else pin
 
 
-def _new_config(current: Content | None, values: ConfigurationUpdate) -> Content | None:
+def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> JsonObject | None:
     patch = values.patch
     if patch is None:
-        return current if values.config is None else Content(values.config)
+        return current if values.config is None else values.config
     assert current is not None
     if isinstance(patch, MergePatch):
-        patched = merge_patch(current.value, patch.patch)
+        patched = merge_patch(current, patch.patch)
     else:
-        patched = after_json_patch(current.value, patch.operations, patch.field)
+        patched = after_json_patch(current, patch.operations, patch.field)
     with Violations() as violations:
-        return Content(canonical_content(patched, patch.field, violations))
+        return canonical_content(patched, patch.field, violations)
 
 
 def check_patched_size(text: str, patch: Patch) -> None:

@@ -21,7 +21,7 @@ from configsvc.domain.writes import ChangedBeforeLockError, LockedElsewhere, Own
 from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
-from configsvc.storage.rows import configuration_of, content_of
+from configsvc.storage.rows import configuration_of
 from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable, readable_rows, unreadable
 
 _SQL = queries("configuration_writes")
@@ -103,7 +103,7 @@ def _locked(row: Record) -> Current:
     if not is_readable(row):
         return _unreadable(row)
     if row["id"] is not None:
-        return configuration_of(row, content_of(row))
+        return configuration_of(row, row["config"])
     return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
 
 
@@ -127,7 +127,7 @@ async def lock_or_wait(
 ) -> dict[str, Configuration | RecordUnreadableError]:
     """Lock the configurations that still exist, waiting for other transactions; return them by id."""
     rows = await fetch_around(connection, _NAMES, _SQL["lock_or_wait"], list(ids), list(with_config))
-    return {row["id"]: configuration_of(row, content_of(row)) if is_readable(row) else _unreadable(row) for row in rows}
+    return {row["id"]: configuration_of(row, row["config"]) if is_readable(row) else _unreadable(row) for row in rows}
 
 
 async def limit_waits(connection: Connection, seconds: float) -> None:
@@ -260,7 +260,7 @@ async def get_versions(
         with_config,
     )
     return {
-        Written(resource_id=row["id"], version=row["version"]): configuration_of(row, content_of(row))
+        Written(resource_id=row["id"], version=row["version"]): configuration_of(row, row["config"])
         for row in readable_rows(_NAMES_OF_VERSION, rows)
     }
 

@@ -28,7 +28,7 @@ from configsvc.storage import log, role_bindings
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
-from configsvc.storage.rows import configuration_of, content_of
+from configsvc.storage.rows import configuration_of
 from configsvc.storage.unreadable_rows import (
     Names,
     fetch_around,
@@ -75,7 +75,7 @@ async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configurat
     """Return the current configuration, and the revision that this read shows. Raises RecordUnreadableError."""
     row = await fetch_one(connection, _NAMES, lambda _: str(ref), _SQL["get"], *_id_and_key(ref))
     assert row is not None
-    return None if row["id"] is None else configuration_of(row, content_of(row)), row["shown_revision"]
+    return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
 
 
 async def get_many(
@@ -111,7 +111,7 @@ async def get_many(
     for row in found:
         if not is_readable(row):
             raise _unreadable(row)
-    return tuple(configuration_of(row, content_of(row)) for row in found), rows[0]["shown_revision"]
+    return tuple(configuration_of(row, row["config"]) for row in found), rows[0]["shown_revision"]
 
 
 def _unreadable(row: Record) -> RecordUnreadableError:
@@ -208,7 +208,7 @@ def _page(rows: Sequence[Record], limit: int, *, with_config: bool) -> Page[Conf
     readable = readable_rows(_NAMES_OF_PAGE, chosen)
     named = [row for row in chosen if row["name"] is not None]
     return Page(
-        resources=tuple(configuration_of(row, content_of(row)) for row in readable),
+        resources=tuple(configuration_of(row, row["config"]) for row in readable),
         revision=first["shown_revision"],
         last_key=(named[-1]["application"], named[-1]["name"]) if goes_on and named else None,
         content_bytes=sum(row["config_bytes"] for row in readable) if with_config else 0,

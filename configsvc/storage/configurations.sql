@@ -1,7 +1,7 @@
 -- name: get
 SELECT
     revision_counter.revision AS shown_revision,
-    c.id, c.application_id, c.application, c.name, c.comments, c.config::text AS config, c.schema, c.schema_version, c.version,
+    c.id, c.application_id, c.application, c.name, c.comments, c.config, c.schema, c.schema_version, c.version,
     commits.revision,
     coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time, c.created_by,
     c.updated_by

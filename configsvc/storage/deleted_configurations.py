@@ -11,7 +11,7 @@ from configsvc.storage import configurations
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
-from configsvc.storage.rows import configuration_of, content_of
+from configsvc.storage.rows import configuration_of
 from configsvc.storage.unreadable_rows import Names, fetch_around, readable_rows
 
 # Following so many entries of an index takes some tens of milliseconds.
@@ -94,4 +94,4 @@ def _last_key(rows: Sequence[Record], limit: int) -> tuple[str, ...] | None:
 
 
 def _deleted(row: Record) -> Configuration:
-    return replace(configuration_of(row, content_of(row)), delete_time=row["delete_time"])
+    return replace(configuration_of(row, row["config"]), delete_time=row["delete_time"])

@@ -18,7 +18,7 @@ from configsvc.domain.models import (
 from configsvc.storage.database import Connection
 from configsvc.storage.log import check_head, check_kept
 from configsvc.storage.queries import queries
-from configsvc.storage.rows import configuration_of, content_of
+from configsvc.storage.rows import configuration_of
 from configsvc.storage.unreadable_rows import Names, fetch_around, fetch_one, readable_rows
 
 _SQL = queries("history")
@@ -72,7 +72,7 @@ async def at_revision(connection: Connection, ref: ConfigurationRef, revision: i
         isinstance(ref, KeyRef) and (row["application"], row["name"]) != (ref.application, ref.name)
     ):
         return None
-    return configuration_of(row, content_of(row))
+    return configuration_of(row, row["config"])
 
 
 async def last_at(connection: Connection, ref: ConfigurationRef, revision: int) -> Written | None:
@@ -139,7 +139,7 @@ async def newest_version(connection: Connection, configuration_id: str) -> int |
 
 def _version_of(row: Record) -> ConfigurationVersion:
     return ConfigurationVersion(
-        configuration=configuration_of(row, content_of(row)),
+        configuration=configuration_of(row, row["config"]),
         operation=Operation(row["operation"]),
         reason=row["reason"],
         request_id=row["request_id"],

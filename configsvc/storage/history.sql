@@ -95,7 +95,7 @@ WITH RECURSIVE search AS (
 )
 SELECT
     revision_counter.revision AS head_revision, compaction.revision AS compacted_revision,
-    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content::text AS config, r.schema, r.schema_version,
+    r.resource_id AS id, r.application_id, r.application, r.name, r.comments, r.content AS config, r.schema, r.schema_version,
     r.version, commits.revision, coalesce(nullif(r.create_time, r.time), commits.time) AS create_time,
     commits.time AS update_time, r.created_by, r.actor AS updated_by
 FROM revision_counter

@@ -2,7 +2,7 @@
 
 from asyncpg import Record
 
-from configsvc.domain.content import Content
+from configsvc.domain.content import JsonObject
 from configsvc.domain.models import Configuration, ConfigurationChange, Operation, SchemaVersionRef
 
 
@@ -13,16 +13,8 @@ def schema_of(row: Record) -> SchemaVersionRef | None:
     return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
 
 
-def content_of(row: Record) -> Content | None:
-    """Return the content in the column `config`: its value, or its text."""
-    config = row["config"]
-    if config is None:
-        return None
-    return Content(None, config) if isinstance(config, str) else Content(config)
-
-
-def configuration_of(row: Record, config: Content | None) -> Configuration:
-    """Return the configuration in a row, with config beside it: not every statement reads it."""
+def configuration_of(row: Record, config: JsonObject | None) -> Configuration:
+    """Return the configuration in a row, with config beside it: not every statement reads it, or reads it as JSON."""
     return Configuration(
         id=row["id"],
         application_id=row["application_id"],

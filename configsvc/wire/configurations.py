@@ -3,7 +3,6 @@
 Parsers raise InvalidRequestError with every fault.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -21,8 +20,7 @@ from configapi.v1.configuration_service_pb2 import (
     ListConfigurationVersionsRequest,
     ListConfigurationVersionsResponse,
 )
-from configsvc.domain.content import stored_json
-from configsvc.domain.errors import RecordUnreadableError, ResponseTooLargeError, Violations
+from configsvc.domain.errors import ResponseTooLargeError, Violations
 from configsvc.domain.models import (
     AtVersion,
     Configuration,
@@ -39,9 +37,9 @@ from configsvc.domain.requests import BatchLookup, ConfigurationListing, Version
 from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
 from configsvc.wire import fields
-from configsvc.wire.content import fill_struct, json_of
+from configsvc.wire.content import json_of
 from configsvc.wire.history import version_message
-from configsvc.wire.json_fields import wants_json
+from configsvc.wire.json_fields import set_json, wants_json
 from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import configuration_key, fitting_list, fitting_page, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
@@ -180,34 +178,10 @@ def encoded_response(configuration: Configuration, *, as_text: bool) -> bytes:
     return response.SerializeToString()
 
 
-def converted_response(encoded: bytes, *, as_text: bool) -> bytes:
-    """Return what `encoded_response` makes of the same configuration in the other form.
-
-    Raises RecordUnreadableError.
-    """
-    return _response_as_text(encoded) if as_text else _response_as_struct(encoded)
-
-
-def _response_as_struct(encoded: bytes) -> bytes:
+def response_as_text(encoded: bytes) -> bytes:
+    """Return what `encoded_response` makes of the same configuration as text."""
     response = GetConfigurationResponse.FromString(encoded)
-    message = response.configuration
-    try:
-        fill_struct(message.config, json.loads(message.config_json))
-    except (ValueError, OverflowError, RecursionError) as error:
-        name = f"{message.application}:{message.name}"
-        raise RecordUnreadableError(
-            "configuration",
-            name,
-            resource_id=message.id,
-            application_id=message.application_id,
-            version=message.version,
-        ) from error
-    return response.SerializeToString()
-
-
-def _response_as_text(encoded: bytes) -> bytes:
-    response = GetConfigurationResponse.FromString(encoded)
-    response.configuration.config_json = stored_json(json_of(response.configuration.config))
+    set_json(response.configuration, "config", json_of(response.configuration.config), as_text=True)
     return response.SerializeToString()
 
 

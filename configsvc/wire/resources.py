@@ -4,7 +4,7 @@ from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_service_pb2 import ConfigurationItem
 from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import Configuration
-from configsvc.wire.content import fill_struct
+from configsvc.wire.json_fields import set_json
 from configsvc.wire.times import fill_timestamp
 
 
@@ -53,10 +53,7 @@ def set_content(
     """Set the content of a configuration that has been read. Raises RecordUnreadableError if it cannot be converted."""
     assert configuration.config is not None
     try:
-        if as_text:
-            message.config_json = configuration.config.text
-        else:
-            fill_struct(message.config, configuration.config.value)
+        set_json(message, "config", configuration.config, as_text=as_text)
     except (ValueError, OverflowError, RecursionError) as error:
         raise _unreadable(configuration) from error
 

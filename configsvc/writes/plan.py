@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.domain.content import Content, JsonObject, check_storable, encode_json
+from configsvc.domain.content import JsonObject, check_storable, encode_json
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, Effect, Patch, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.writes import (
@@ -175,13 +175,13 @@ class Plan:
         if configuration is None:
             return unchanged(current)
         keys = _keys_of_rename(current, configuration)
-        new = configuration.config.value if values.has_content and configuration.config else None
+        new = configuration.config if values.has_content else None
         text = None if new is None else self._encoded_if_fits(new, values.patch)
         if self._conflicts(keys) or (new is not None and text is None):
             return RetryNextGroup()
         if pin is not None:
             assert configuration.config is not None
-            self.checks[index] = pins.check(pin, configuration.config.value, text)
+            self.checks[index] = pins.check(pin, configuration.config, text)
         self._used |= {current.id, *keys}
         self.updates[index] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
@@ -245,7 +245,7 @@ def _created(write: Creation, owner: Owner, schema: SchemaVersionRef | None) -> 
         application=owner.name,
         name=write.name,
         comments=write.comments,
-        config=Content(write.config),
+        config=write.config,
         schema=schema,
         version=0,
         revision=0,

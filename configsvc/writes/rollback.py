@@ -93,7 +93,7 @@ def _update(rollback: Rollback, target: Configuration) -> Update:
         values=ConfigurationUpdate(
             name=None,
             comments=target.comments,
-            config=target.config and target.config.value,
+            config=target.config,
             patch=None,
             schema=_newest_pin(target) or Unpinned(),
         ),
@@ -109,7 +109,7 @@ def _creation(restoration: Restoration, target: Configuration, deleted: Configur
         application=IdRef(id=deleted.application_id),
         name=deleted.name,
         comments=target.comments,
-        config=target.config.value,
+        config=target.config,
         schema=_newest_pin(target),
         context=restoration.context,
         id=deleted.id,

@@ -172,7 +172,7 @@ async def test_contents_are_text_where_that_is_asked_for(shop: Service) -> None:
         (await read_versions(shop, format=CONTENT_FORMAT_JSON)).versions[0].configuration,
         (await read_export(shop, format=CONTENT_FORMAT_JSON)).items[0],
     ]
-    assert {each.config_json for each in shown} == {'{"n": 1}'}
+    assert {each.config_json for each in shown} == {'{"n":1}'}
     assert not any(each.HasField("config") for each in shown)
     structs = (await read_one(shop, format=CONTENT_FORMAT_STRUCT)).configuration
     assert structs.WhichOneof("content") == "config"
@@ -320,4 +320,4 @@ async def test_deleted_configurations_are_listed_as_they_were_last(shop: Service
         (first.id, True),
     ]
     text = await read_list(shop, show_deleted=True, contains_json='{"n": 2}', format=CONTENT_FORMAT_JSON)
-    assert [one.config_json for one in text.configurations] == ['{"n": 2}']
+    assert [one.config_json for one in text.configurations] == ['{"n":2}']

@@ -77,8 +77,8 @@ async def test_the_three_lines_of_the_readme_work_as_they_stand(web: Service, tm
     put, get, watch = lines.splitlines()
     async with process("bash", "-c", watch) as watching:
         await line_with("event: synced", watching)
-        assert '"config":{"replicas": 3}' in await output_of(put, tmp_path)
-        assert '"config":{"replicas": 3}' in await output_of(get, tmp_path)
+        assert '"config":{"replicas":3}' in await output_of(put, tmp_path)
+        assert '"config":{"replicas":3}' in await output_of(get, tmp_path)
         await line_with("event: change", watching)
 
 

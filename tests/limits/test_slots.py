@@ -21,7 +21,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CheckSchemaVersionRequest, CreateSchemaRequest
 from configsvc.configurations.cache import Cache
-from configsvc.configurations.reads import Reads
+from configsvc.configurations.reads import Encoding, Reads
 from configsvc.domain.access import Role
 from configsvc.domain.errors import RateLimitedError, ResourceNotFoundError
 from configsvc.domain.jsonschema.faults import Fault
@@ -97,8 +97,7 @@ async def outcome(call: Any) -> str:
 async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_another(database_url: str) -> None:
     async with open_database(database_url, turn=connection_turn) as database:
         feed: Any = SimpleNamespace(history=object(), live=True, lag_seconds=0.0, revision=0)
-        nothing: Any = None
-        reads = Reads(database, feed, Cache(1024 * 1024), nothing)
+        reads = Reads(database, feed, Cache(1024 * 1024), Encoding(encode=lambda _: b"", as_text=lambda _: b""))
         greedy, polite = Slots(database.caller_pools), Slots(database.caller_pools)
         while not greedy.connections["reads"].locked():
             await greedy.connections["reads"].acquire()

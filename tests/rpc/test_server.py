@@ -30,6 +30,7 @@ TAKE_NOTHING = {
     "GetCaller",
     "GetServerStatus",
     "ListApplications",
+    "ListSources",
     "ImportConfigurations",
     "ListChanges",
     "ListOperations",
