@@ -178,7 +178,8 @@ async def test_what_is_foreign_takes_the_same_statements_as_what_is_not_there(
         async def sent(method: MethodDescriptor, target: Target, person: Person, by_id: bool) -> tuple[str, ...]:
             statements.take()
             await call(judges.service, method, REQUESTS[method.name](Named(target=target, by_id=by_id)), person)
-            return statements.take()
+            # A connection is set up for lists or for look-ups, whichever did not come before.
+            return tuple(one for one in statements.take() if not one.startswith("SET plan_cache_mode"))
 
         # Somebody else has read the foreign one, so that it is in memory.
         await sent(get_by_id, judges.foreign, ROOT, True)
