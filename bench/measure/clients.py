@@ -122,15 +122,15 @@ async def _get_microseconds(etcd: Running, gets: int) -> float:
 
 def _rows(run: Run, figure: Callable[[str], Figure], configurations: int) -> tuple[Row, ...]:
     following = f"client library, {configurations:,} configurations"
-    crowd = f"{run.plan.crowd} processes, half over each transport"
+    crowd = f"{run.plan.crowd} processes, half{{}}"
     # Key, title, unit and quantity of what is measured over each transport.
     quantities = (
         ("client_start", f"start{{}}, {following}", "ms", "start_ms"),
         ("client_start_cpu", f"start{{}} (processor time), {following}", "ms", "start_cpu_ms"),
         ("client_memory", f"memory{{}}, {following}", "MiB", "memory_mib"),
         ("client_change", f"a change{{}} (processor time), {following}", "µs", "change_us"),
-        ("client_crowd", f"{crowd}: from the restart of the service until those{{}} have a change", "ms", "back_ms"),
-        ("client_process", f"{crowd}: the memory of one{{}} that is its own", "MiB", "own_mib"),
+        ("client_crowd", f"{crowd}: restart of the service until all have a change", "ms", "back_ms"),
+        ("client_process", f"{crowd}: the own memory of one", "MiB", "own_mib"),
     )
     read = row(
         "client_read",
