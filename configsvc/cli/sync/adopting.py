@@ -7,7 +7,8 @@ from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.session import Session
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.matching import pairs_of
-from configsvc.cli.sync.planning import Change, Kind, Plan, PlanOptions, plan
+from configsvc.cli.sync.planning import plan
+from configsvc.cli.sync.plans import Change, Kind, Plan, PlanOptions
 from configsvc.cli.sync.requests import MAX_WRITES, marking, origin_of
 from configsvc.cli.sync.state import Live, LiveApplication, LiveConfiguration, Mark, SourceId
 from configsvc.cli.sync.tree import Tree

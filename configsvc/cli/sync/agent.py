@@ -18,7 +18,7 @@ from configsvc.cli.sync.clone import Clone
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.git import Git, GitError, StoppedError
 from configsvc.cli.sync.lease import Lease, LeaseLostError
-from configsvc.cli.sync.planning import Kind, OnDrift, PlanOptions
+from configsvc.cli.sync.plans import Kind, OnDrift, PlanOptions
 
 # The session, the folder of the tree, its commit, the options, and a check before each step that changes something.
 Apply = Callable[[Session, Path, Commit, PlanOptions, Callable[[], None]], Result]

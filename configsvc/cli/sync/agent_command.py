@@ -10,7 +10,7 @@ from configsvc.cli.commands import command, seconds
 from configsvc.cli.failures import UsageError
 from configsvc.cli.session import Session
 from configsvc.cli.sync.commands import Drift, Prune, app
-from configsvc.cli.sync.planning import OnDrift, PlanOptions
+from configsvc.cli.sync.plans import OnDrift, PlanOptions
 
 INTERVAL_SECONDS = 30.0
 

@@ -16,7 +16,7 @@ from configsvc.cli.sync.agent_status import AgentStatus
 from configsvc.cli.sync.clone import Clone, checked_path, default_folder
 from configsvc.cli.sync.git import Git, checked_branch, checked_url, normalized
 from configsvc.cli.sync.lease import Lease, new_holder
-from configsvc.cli.sync.planning import PlanOptions
+from configsvc.cli.sync.plans import PlanOptions
 from configsvc.cli.sync.state import SourceId
 
 

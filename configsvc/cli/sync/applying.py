@@ -12,7 +12,8 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync.checking import check_tree
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
-from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, PlanOptions, plan
+from configsvc.cli.sync.planning import plan
+from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan, PlanOptions
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.requests import Part, origin_of, parts_of, references_of, request_id, schema_parts
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree

@@ -15,8 +15,8 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync import adopting, applying, saving, showing
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_sources, source_of
-from configsvc.cli.sync.planning import ApplicationPlan, Kind, OnDrift, Plan, PlanOptions
 from configsvc.cli.sync.planning import plan as plan_of
+from configsvc.cli.sync.plans import ApplicationPlan, Kind, OnDrift, Plan, PlanOptions
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.saving import digest_of_tree
 from configsvc.cli.sync.state import SourceId

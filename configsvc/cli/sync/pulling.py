@@ -10,7 +10,7 @@ from configsvc.cli.sync.exporting import Export, Exported, write_tree
 from configsvc.cli.sync.files import read_document
 from configsvc.cli.sync.live import read_schema
 from configsvc.cli.sync.naming import SETTINGS, Ending, paths_of
-from configsvc.cli.sync.planning import Drift, OnDrift, PlanOptions
+from configsvc.cli.sync.plans import Drift, OnDrift, PlanOptions
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.state import Live
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, Tree

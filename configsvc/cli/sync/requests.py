@@ -11,7 +11,7 @@ from configsvc.cli import pb
 from configsvc.cli.documents import Json, compact_json
 from configsvc.cli.session import Session
 from configsvc.cli.sync.commit import Commit
-from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, SchemaChange
+from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan, SchemaChange
 from configsvc.cli.sync.state import LiveConfiguration
 from configsvc.cli.sync.tree import ConfigurationFile, Pin
 

@@ -9,7 +9,7 @@ from typing import Any
 from configsvc.cli.documents import compact_json, is_object, parse_json, read_text
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.sync.commit import Commit
-from configsvc.cli.sync.planning import OnDrift, Plan, PlanOptions
+from configsvc.cli.sync.plans import OnDrift, Plan, PlanOptions
 from configsvc.cli.sync.showing import FORMAT_VERSION, document_of
 from configsvc.cli.sync.tree import Pin, Tree, Unpinned
 

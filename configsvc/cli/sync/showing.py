@@ -7,7 +7,7 @@ from configsvc.cli.documents import Json
 from configsvc.cli.output import Format, paint, safe, write
 from configsvc.cli.session import Session
 from configsvc.cli.sync.adopting import Adoption
-from configsvc.cli.sync.planning import ApplicationPlan, Change, Drift, Kind, Plan, SchemaChange
+from configsvc.cli.sync.plans import ApplicationPlan, Change, Drift, Kind, Plan, SchemaChange
 from configsvc.cli.sync.state import LiveBinding
 from configsvc.cli.sync.tree import Pin
 

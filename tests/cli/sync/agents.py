@@ -24,7 +24,7 @@ from configsvc.cli.sync.agent_status import AgentStatus
 from configsvc.cli.sync.clone import Clone
 from configsvc.cli.sync.git import Git
 from configsvc.cli.sync.lease import Lease
-from configsvc.cli.sync.planning import PlanOptions
+from configsvc.cli.sync.plans import PlanOptions
 from configsvc.cli.sync.state import SourceId
 from tests.cli.sync.repositories import Repository
 from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service

@@ -20,7 +20,7 @@ from configsvc.cli.sync import applying
 from configsvc.cli.sync.agent import Agent
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.lease import Lease
-from configsvc.cli.sync.planning import OnDrift, PlanOptions
+from configsvc.cli.sync.plans import OnDrift, PlanOptions
 from configsvc.cli.sync.state import SourceId
 from tests.cli.running import Cli
 from tests.cli.sync.agents import Source, page, until

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan
+from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan
 from configsvc.cli.sync.state import (
     Live,
     LiveApplication,
