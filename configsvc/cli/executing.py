@@ -39,7 +39,7 @@ def run(
     file: str | None,
     file_format: FileFormat | None,
     on_change: OnChange,
-    signal_name: str,
+    signal_name: str | None,
     stop_seconds: float,
     quiet_seconds: float,
     disk_copy: str | None,
@@ -51,13 +51,18 @@ def run(
     inherited, descriptors = dict(os.environb), inherited_descriptors()
     prefixes = _prefixes(configurations, prefix)
     if file:
+        if override or any(prefixes.values()):
+            raise UsageError("--prefix and --override are about variables, which --file replaces")
         delivery: Delivery = InFile(Path(file).absolute(), _format(file, file_format), inherited)
     else:
         if file_format:
             raise UsageError("--format needs --file PATH")
         delivery = InVariables(prefixes, inherited, override=override)
     rules = Rules(
-        on_change=on_change, signal=_signal(signal_name), stop_seconds=stop_seconds, quiet_seconds=quiet_seconds
+        on_change=on_change,
+        signal=_signal(signal_name, on_change),
+        stop_seconds=stop_seconds,
+        quiet_seconds=quiet_seconds,
     )
     events: Events = SimpleQueue()
     mask = receive_signals(events)
@@ -94,9 +99,11 @@ def _format(file: str, given: FileFormat | None) -> FileFormat:
     return given or (FileFormat.YAML if file.endswith((".yaml", ".yml")) else FileFormat.JSON)
 
 
-def _signal(name: str) -> int:
+def _signal(name: str | None, on_change: OnChange) -> int:
+    if name and on_change is not OnChange.SIGNAL:
+        raise UsageError("--signal needs --on-change signal")
     try:
-        return signal_named(name)
+        return signal_named(name or "SIGHUP")
     except ValueError:
         raise UsageError(f"{name!r} is no signal: write a name, such as SIGHUP") from None
 

@@ -77,8 +77,9 @@ def exec_command(
     ] = None,
     on_change: Annotated[OnChange, typer.Option(help="What to do with the program after a change.")] = OnChange.RESTART,
     signal: Annotated[
-        str, typer.Option(metavar="NAME", help="Signal for --on-change signal, such as SIGUSR1.")
-    ] = "SIGHUP",
+        str | None,
+        typer.Option(metavar="NAME", help="Signal for --on-change signal; SIGHUP by default.", show_default=False),
+    ] = None,
     stop_timeout: Annotated[
         float,
         typer.Option(metavar="DURATION", parser=seconds, help="Time to end after SIGTERM; then it is killed."),

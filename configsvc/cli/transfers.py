@@ -1,9 +1,9 @@
 """The commands `config export` and `config import`: many configurations as one JSON document."""
 
-import os
 import sys
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
@@ -14,10 +14,10 @@ from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, selector_of
 from configsvc.cli.documents import Json, compact_json, is_array, is_object, parse_document, parse_json, read_text
 from configsvc.cli.failures import CliError, ExitCode, UsageError
+from configsvc.cli.files import replaced
 from configsvc.cli.keys import moment_of
 from configsvc.cli.output import say
 from configsvc.cli.progress import progress
-from configsvc.cli.replacing import replaced
 from configsvc.cli.session import Session
 from configsvc.cli.sync.naming import Ending
 from configsvc.cli.waiting import submitted
@@ -110,8 +110,13 @@ def _written(file: str) -> Generator[_Document]:
     try:
         # A pipe or a device takes what is written, and stays.
         direct = path.exists() and not path.is_file()
-        with path.open("w", encoding="utf-8") if direct else replaced(Path(os.path.realpath(path))) as stream:
-            yield _Document(stream)
+        with path.open("wb") if direct else replaced(path) as target:
+            stream = TextIOWrapper(target, encoding="utf-8")
+            try:
+                yield _Document(stream)
+            finally:
+                # All of it is in the file then, which is closed elsewhere.
+                stream.detach()
     except OSError as error:
         raise CliError(f"cannot write {file}: {error.strerror}") from None
 

@@ -1,5 +1,6 @@
 """Configurations as environment variables: names come from JSON Pointers, and nothing is replaced silently."""
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _OTHER = re.compile(r"[^A-Za-z0-9]", re.ASCII)
 # Linux takes no longer text in an environment.
 MAX_VARIABLE_BYTES = 128 * 1024
+# The system has one limit for variables and arguments together.
+ARGUMENTS_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,10 @@ def environment_of(
             else:
                 sources[name] = source
                 values[name.encode()] = text.encode()
+    environment = {**inherited, **values}
+    size, limit = sum(map(_size, environment.items())), os.sysconf("SC_ARG_MAX") - ARGUMENTS_BYTES
+    if size > limit:
+        faults.append(f"all variables together have {size // 1024} KiB: at most {limit // 1024} are allowed here")
     if faults:
         raise CliError(
             "these configurations cannot be environment variables",
@@ -50,7 +57,12 @@ def environment_of(
             hint="--prefix TEXT, or --config TEXT=APPLICATION/NAME for one of them, makes other names; "
             "--file PATH takes any content.",
         )
-    return {**inherited, **values}
+    return environment
+
+
+def _size(variable: tuple[bytes, bytes]) -> int:
+    # With the equals sign, the end of the text, and the pointer to it.
+    return sum(map(len, variable)) + 2 + 8
 
 
 def _leaves(value: Json, parts: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Json]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.process.running import CONFIGSVC, LIMIT_SECONDS
+from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program
 
 OURS = ("CONFIGSVC_", "GRPC_", "XDG_", "NO_COLOR", "EDITOR", "VISUAL", "TERM", "COLUMNS", "FORCE_COLOR")
 
@@ -171,3 +171,23 @@ class Terminal:
         if not self._closed:
             asyncio.get_running_loop().remove_reader(self._descriptor)
         os.close(self._descriptor)
+
+
+@asynccontextmanager
+async def running_command(cli: Cli, *words: str) -> AsyncGenerator[Program]:
+    """Run a command that goes on, with both of its outputs in one."""
+    process = await asyncio.create_subprocess_exec(
+        *words,
+        cwd=cli.folder,
+        env=cli.environment(),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    program = Program(process)
+    try:
+        yield program
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await program.exit_code()

@@ -7,8 +7,7 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from pathlib import Path
 
 import psutil
@@ -21,11 +20,11 @@ from configapi.v1.configuration_pb2 import Configuration, ConfigurationKey
 from configapi.v1.configuration_service_pb2 import DeleteConfigurationRequest, UpdateConfigurationRequest
 from configsvc.cli.contexts import Context
 from configsvc.cli.credentials import bearer_token
-from configsvc.cli.documents import parse_json
+from configsvc.cli.documents import compact_json, parse_json
 from configsvc.cli.failures import CliError
 from configsvc.cli.supervising import LONGEST_PAUSE_SECONDS, pause_seconds
 from configsvc.cli.variables import Variables, environment_of
-from tests.cli.running import Cli, Done
+from tests.cli.running import Cli, Done, running_command
 from tests.client.clients import until
 from tests.identity.authorities import Authority, files_in, uri
 from tests.process.running import CONFIGSVC, LIMIT_SECONDS, Program
@@ -81,24 +80,9 @@ async def delete(service: Service, key: str) -> None:
     )
 
 
-@asynccontextmanager
-async def executing(cli: Cli, *arguments: str, command: tuple[str, ...] = CONFIGSVC) -> AsyncGenerator[Program]:
-    """Run `configsvc exec` with both outputs in one."""
-    process = await asyncio.create_subprocess_exec(
-        *(*command, "exec", "--quiet-period", "100ms", *arguments),
-        cwd=cli.folder,
-        env=cli.environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    program = Program(process)
-    try:
-        yield program
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await program.exit_code()
+def executing(cli: Cli, *arguments: str, command: tuple[str, ...] = CONFIGSVC) -> AbstractAsyncContextManager[Program]:
+    """Run `configsvc exec`."""
+    return running_command(cli, *command, "exec", "--quiet-period", "100ms", *arguments)
 
 
 async def test_a_program_has_the_values_in_variables_the_standard_streams_and_nothing_of_the_client(
@@ -170,6 +154,29 @@ async def test_names_that_collide_and_values_that_no_environment_can_hold_are_fa
     with pytest.raises(CliError) as raised:
         environment(content, {b"HOME": b"/root"})
     assert raised.value.details == [fault]
+
+
+async def test_variables_that_together_exceed_what_the_system_takes_are_a_fault() -> None:
+    count = os.sysconf("SC_ARG_MAX") // 100_000 + 1
+    content = compact_json({f"v{number}": "x" * 100_000 for number in range(count)})
+    with pytest.raises(CliError) as raised:
+        environment(content, {})
+    (fault,) = raised.value.details
+    assert re.fullmatch(r"all variables together have \d+ KiB: at most \d+ are allowed here", fault)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        (("--file", "f", "--prefix", "A_"), "--prefix and --override are about variables, which --file replaces"),
+        (("--file", "f", "--override"), "--prefix and --override are about variables, which --file replaces"),
+        (("--format", "json"), "--format needs --file PATH"),
+        (("--signal", "SIGUSR1"), "--signal needs --on-change signal"),
+    ],
+)
+async def test_an_option_that_would_do_nothing_is_refused(cli: Cli, words: tuple[str, ...], fault: str) -> None:
+    done = await cli("exec", "--config", "shop/web", *words, "--", "true")
+    assert (done.code, fault in done.err) == (2, True)
 
 
 async def test_inherited_variables_are_replaced_only_if_that_is_asked_for() -> None:

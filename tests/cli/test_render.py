@@ -7,8 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from configsvc.cli.files import replace_file
 from configsvc.cli.rendering import Command, Job, check_files, read_command, render_files, render_texts
 from configsvc.cli.templates import TemplateFaultError, keys_of, rendered
 from configsvc.client import Configuration
-from tests.cli.running import Cli
+from tests.cli.running import Cli, running_command
 from tests.cli.test_exec import delete, put
 from tests.client.clients import until
 from tests.process.running import CONFIGSVC, Program
@@ -303,24 +302,9 @@ async def test_a_template_is_no_output_and_what_is_printed_changes_no_file(
     assert fault in done.err
 
 
-@asynccontextmanager
-async def watching(cli: Cli, *arguments: str) -> AsyncGenerator[Program]:
-    """Run `configsvc render --watch` with both outputs in one."""
-    process = await asyncio.create_subprocess_exec(
-        *(*CONFIGSVC, "render", "--watch", "--quiet-period", "100ms", *arguments),
-        cwd=cli.folder,
-        env=cli.environment(),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    program = Program(process)
-    try:
-        yield program
-    finally:
-        with suppress(ProcessLookupError):
-            process.terminate()
-        await program.exit_code()
+def watching(cli: Cli, *arguments: str) -> AbstractAsyncContextManager[Program]:
+    """Run `configsvc render --watch`."""
+    return running_command(cli, *CONFIGSVC, "render", "--watch", "--quiet-period", "100ms", *arguments)
 
 
 async def test_watch_renders_again_after_changes_and_keeps_the_file_when_that_fails(

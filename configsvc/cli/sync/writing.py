@@ -1,12 +1,11 @@
 """Writing files of a tree: what does not differ stays as it was written."""
 
-import os
 from pathlib import Path
 
 from configsvc.cli.differences import same_value
 from configsvc.cli.documents import Json, is_object, parse_document, pretty_json, yaml_text
 from configsvc.cli.failures import CliError, ExitCode
-from configsvc.cli.replacing import replaced
+from configsvc.cli.files import replaced
 from configsvc.cli.sync.files import read_text
 from configsvc.cli.sync.pins import MEMBER, is_relative
 from configsvc.cli.sync.splicing import RewriteError, comments_of, spliced
@@ -83,8 +82,8 @@ def replace_text(path: Path, text: str) -> bool:
         if path.exists() and path.read_bytes() == data:
             return False
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(Path(os.path.realpath(path))) as stream:
-            stream.write(text)
+        with replaced(path) as file:
+            file.write(data)
     except OSError as error:
         raise CliError(f"cannot write {path}: {error.strerror}") from None
     return True
