@@ -2,8 +2,8 @@
 
 from contextlib import AsyncExitStack
 
-from configsvc.storage.database import WRITE_SETTINGS
 from configsvc.storage.queries import queries
+from configsvc.storage.session_settings import WRITE_SETTINGS
 from configsvc.storage.sessions import Session
 from configsvc.storage.start_connections import TRANSACTION_POOLER, DatabaseRefusedError, connected
 

@@ -12,10 +12,10 @@ from pgqueuer.queries import Queries
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage.database import (
     COMMAND_TIMEOUT_SECONDS,
-    COMMON_SETTINGS,
     Connection,
     translated_errors,
 )
+from configsvc.storage.session_settings import COMMON_SETTINGS
 from configsvc.storage.sessions import open_session
 
 ENTRYPOINT = "operation"

@@ -14,7 +14,8 @@ from configsvc.domain.access import Grant
 from configsvc.domain.commits import Position
 from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage import log, role_bindings
-from configsvc.storage.database import READ_SETTINGS, translated_errors
+from configsvc.storage.database import translated_errors
+from configsvc.storage.session_settings import READ_SETTINGS
 from configsvc.storage.sessions import Session, decode_jsonb, open_session
 from configsvc.storage.unreadable import UNREADABLE
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 import asyncpg
 
-from configsvc.storage.database import COMMON_SETTINGS, translated_errors
+from configsvc.storage.database import translated_errors
 from configsvc.storage.database_url import BadDatabaseUrlError
+from configsvc.storage.session_settings import COMMON_SETTINGS
 from configsvc.storage.sessions import CONNECT_TIMEOUT_SECONDS, ReplicaError, Session, SessionRefusedError, open_session
 
 # Migrations may take long, and wait long for their turn.

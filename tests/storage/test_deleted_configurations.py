@@ -11,8 +11,9 @@ from configsvc.domain.models import ConfigurationQuery, key_with_deleted
 from configsvc.domain.scope import Everything, Only
 from configsvc.limits.slots import connection_turn
 from configsvc.storage import configurations, deleted_configurations, log
-from configsvc.storage.database import READ_SETTINGS, Connection, open_database
+from configsvc.storage.database import Connection, open_database
 from configsvc.storage.deleted_configurations import page_with_deleted
+from configsvc.storage.session_settings import READ_SETTINGS
 from configsvc.storage.sessions import open_session
 from tests.storage.compacting import age, compact_once
 from tests.storage.reading import Session, application, changes, configuration, head

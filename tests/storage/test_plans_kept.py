@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import pytest
 
-from configsvc.storage.database import MERGE_SETTINGS
 from configsvc.storage.queries import queries
+from configsvc.storage.session_settings import MERGE_SETTINGS
 from configsvc.storage.sessions import open_session
 from tests.storage.reading import Session, application, configuration
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, cast
 import asyncpg
 import pytest
 
-from configsvc.storage.database import LIST_PLANNER, READ_SETTINGS, WRITE_SETTINGS
 from configsvc.storage.queries import queries
+from configsvc.storage.session_settings import LIST_PLANNER, READ_SETTINGS, WRITE_SETTINGS
 from configsvc.storage.sessions import decode_jsonb, open_session
 from tests.postgres import execute, run, with_database
 

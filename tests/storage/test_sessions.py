@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from configsvc.limits.slots import connection_turn
-from configsvc.storage.database import READ_SETTINGS, WRITE_SETTINGS, Database, open_database
+from configsvc.storage.database import Database, open_database
+from configsvc.storage.session_settings import READ_SETTINGS, WRITE_SETTINGS
 from tests.api.calls import create_application
 from tests.pgbouncer import needs_pgbouncer, pooled
 from tests.postgres import execute, plain_connection
