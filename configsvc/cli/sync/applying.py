@@ -1,5 +1,6 @@
 """Application of plans: everything is checked before anything changes; then schemas, then one commit an application."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
 from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, PlanOptions, plan
 from configsvc.cli.sync.reading import read_tree
-from configsvc.cli.sync.requests import Part, origin_of, parts_of, references_of, request_id, schema_parts
+from configsvc.cli.sync.requests import Part, names_of, origin_of, parts_of, references_of, request_id, schema_parts
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
 
 Confirm = Callable[[Session, Plan], None]
@@ -22,6 +23,8 @@ Check = Callable[[], None]
 
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
+# The field of a fault, up to the path in the content, or up to another field of the configuration.
+_WRITE = re.compile(r"writes\[(\d+)\](?:\.config(?=[/:]))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +153,7 @@ class _Applier:
         for part in parts[:1] if renames else parts:
             request = self._apply_request(application.live.id, application.live.etag, part, self._plan.revision)
             request.validate_only = True
-            self._call(self._calls.sources.ApplySource, request)
+            self._apply_part(application, request)
         for method, further in self._further(application, application.live.id):
             further.validate_only = True
             if isinstance(further, pb.DeleteApplicationRequest):
@@ -250,9 +253,15 @@ class _Applier:
             self._session.tell(f"{plan.name}: too much for one commit; it is made in {len(parts)}")
         for part in parts:
             request = self._apply_request(identifier, etag, part, unchanged_since)
-            answer = self._call(self._calls.sources.ApplySource, request)
+            answer = self._apply_part(plan, request)
             etag = answer.source.etag
             unchanged_since = max(unchanged_since, answer.revision)
+
+    def _apply_part(self, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> Any:
+        try:
+            return self._call(self._calls.sources.ApplySource, request)
+        except CliError as error:
+            raise _named(error, plan, request) from None
 
     def _apply_request(self, identifier: str, etag: str, part: Part, unchanged_since: int) -> "pb.ApplySourceRequest":
         application = pb.ApplicationRef(id=identifier)
@@ -288,3 +297,22 @@ class _Applier:
         # A released source is no commit.
         self._revision = max(self._revision, getattr(answer, "revision", 0))
         return answer
+
+
+def _named(error: CliError, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> CliError:
+    """Return an error in the user's words: the service knows the request alone, and counts its writes."""
+    match error.reason:
+        case "PRECONDITION_FAILED":
+            text = f"the application {plan.name} changed since the plan was made"
+            return replace(error, text=text, hint="Make a new plan, which starts from what is there now.")
+        case "BATCH_FAILED":
+            names = names_of(plan, request.writes)
+            details = [_with_key(detail, plan.name, names) for detail in error.details]
+            return replace(error, text=f"the application {plan.name}: {error.text}", details=details)
+        case _:
+            return error
+
+
+def _with_key(detail: str, application: str, names: list[str]) -> str:
+    found = _WRITE.match(detail)
+    return f"{application}/{names[int(found[1])]}: {detail[found.end() :].lstrip(':. ')}" if found else detail

@@ -126,6 +126,13 @@ def _writes(plan: ApplicationPlan, application_id: str) -> "Iterator[pb.Configur
     yield from map(marking, plan.refreshed)
 
 
+def names_of(plan: ApplicationPlan, writes: "Iterable[pb.ConfigurationWrite]") -> list[str]:
+    """Return the names of the configurations that are written."""
+    existing = {one.id: one.name for one in plan.refreshed}
+    existing |= {change.live.id: change.name for change in plan.changes if change.live}
+    return [write.create.name or existing[write.update.id or write.deletion.id] for write in writes]
+
+
 def _write(change: Change, application_id: str) -> "pb.ConfigurationWrite":
     live, file = change.live, change.file
     if file is None:

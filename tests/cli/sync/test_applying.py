@@ -155,7 +155,8 @@ async def test_nothing_changes_if_one_configuration_of_one_application_is_invali
         **files(f"{app}.a", web={"$schema": line, "n": 2}), **files(f"{app}.b", web={"$schema": line, "n": "text"})
     )
     refused = await sync("apply", "--yes")
-    assert (refused.code, "/n" in refused.err) == (7, True)
+    assert (refused.code, f"  {app}.b/web: /n: type: must be integer" in refused.err) == (7, True)
+    assert refused.err.count("/n: ") == 1
     assert await sync.content(f"{app}.a", "web") == {"n": 1}
 
 
@@ -423,6 +424,7 @@ async def test_a_saved_plan_is_refused_if_the_files_or_the_service_moved_on(
     await sync.delete(app, "theirs")
     refused = await sync.run("sync", "apply", plan)
     assert (refused.code, "PRECONDITION_FAILED" in refused.err) == (5, True)
+    assert f"error: the application {app} changed since the plan was made" in refused.err
     assert await sync.content(app, "web") == {"a": 1}
     document = json.loads(Path(plan).read_text())
     document["plan"]["epoch"] = "another"
