@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from configsvc.cli import pb
@@ -13,6 +13,7 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync.checking import check_tree
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
+from configsvc.cli.sync.naming import SCHEMAS
 from configsvc.cli.sync.planning import ApplicationPlan, Change, Kind, Plan, PlanOptions, plan
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.requests import Part, names_of, origin_of, parts_of, references_of, request_id, schema_parts
@@ -136,9 +137,14 @@ class _Applier:
         while waiting:
             name = waiting.pop()
             if name not in schemas:
-                schemas[name] = files.tree.schemas.get(name) or read_schema(self._session, name)
+                schemas[name] = files.tree.schemas.get(name) or self._stored_schema(name)
                 waiting += references_of(schemas[name].document)
         check_tree(Tree(schemas=schemas, applications=applications), files.directory)
+
+    def _stored_schema(self, name: str) -> SchemaFile:
+        """Return a schema of the service as a tree would have it."""
+        document = read_schema(self._session, name).document
+        return SchemaFile(name=name, path=PurePosixPath(SCHEMAS, f"{name}.json"), document=document)
 
     def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:

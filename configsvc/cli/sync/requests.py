@@ -22,7 +22,7 @@ MAX_REASON = 1024
 MAX_CHANGE_REQUEST = 256
 
 _NAMESPACE = UUID("8f7ad2c5-51a5-4f0e-9d3b-5f0f7a2f6b61")
-_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9._-]+)@")
+_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9][A-Za-z0-9._-]*)@[1-9]")
 
 
 def origin_of(session: Session, commit: Commit) -> dict[str, Any]:
