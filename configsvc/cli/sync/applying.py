@@ -256,7 +256,7 @@ class _Applier:
     def _write(self, plan: ApplicationPlan, identifier: str, etag: str, unchanged_since: int) -> None:
         parts = parts_of(plan, identifier)
         if len(parts) > 1:
-            self._session.tell(f"{plan.name}: too much for one commit; it is made in {len(parts)}")
+            self._session.tell(f"{plan.name}: too much for one commit; applied in {len(parts)} commits")
         for part in parts:
             request = self._apply_request(identifier, etag, part, unchanged_since)
             answer = self._apply_part(plan, request)

@@ -7,7 +7,7 @@ from configsvc.cli.configurations import selector_of
 from configsvc.cli.documents import Json, parse_json
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.keys import moment_of
-from configsvc.cli.output import say
+from configsvc.cli.output import counted, say
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session, pages
 from configsvc.cli.sync.exporting import Export, Exported, write_tree
@@ -34,7 +34,8 @@ def export_tree(
     written = write_tree(directory, export, ending=ending, prune=prune)
     for path in written.missing:
         say(f"{'deleted' if prune else 'no longer on the service'}: {path}")
-    say(f"exported {len(items)} configurations at revision {revision}: {len(written.changed)} files changed")
+    exported, changed = counted(len(items), "configuration"), counted(len(written.changed), "file")
+    say(f"exported {exported} at revision {revision}: {changed} changed")
 
 
 def _items(session: Session, selector: "pb.ConfigurationSelector", at: str | None) -> tuple[int, list[Exported]]:

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from configsvc.cli.documents import Json, parse_document
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.keys import pointer_text
+from configsvc.cli.output import counted
 from configsvc.cli.spans import Place, Span, offset_of, place_at, spans_of
 from configsvc.cli.sync.naming import APPLICATIONS, SCHEMAS
 
@@ -38,8 +39,7 @@ class Faults:
     def check(self, directory: Path) -> None:
         """Raise CliError with every fault."""
         if self.found:
-            count = f"{len(self.found)} faults" if len(self.found) > 1 else "a fault"
-            raise CliError(f"{directory} has {count}", ExitCode.INVALID, self.found)
+            raise CliError(f"{directory} has {counted(len(self.found), 'fault')}", ExitCode.INVALID, self.found)
 
 
 @dataclass(slots=True)

@@ -186,7 +186,7 @@ async def test_prune_deletes_what_was_applied_and_nothing_else(sync: Sync, app: 
     (sync.folder / f"applications/{app}.gone").rmdir()
     kept = await sync.ok("plan", "--detailed-exitcode")
     assert f"  {app}/api: no longer in the files; --prune deletes it" in kept.out
-    assert f"  {app}: 1 that no source applied; they stay" in kept.out
+    assert f"  {app}: 1 configuration not applied by any source: left alone" in kept.out
     refused = await sync("apply", "--yes", "--prune", "--prune-limit", "1")
     assert "2 of the 3 configurations of this source would be deleted, and the limit is 1" in refused.err
     await sync.apply("--prune")
@@ -251,7 +251,7 @@ async def test_comments_pins_and_bindings_of_the_application_file_are_applied(sy
     assert found.application.comments == "the shop"
     assert await principals(sync, app) == ["user:ann"]
     sync.write_text(f"applications/{app}/_application.yaml", text.format(who="user:bob"))
-    assert f"  {app}: user:ann is editor by hand; --prune ends it" in (await sync.ok("plan")).out
+    assert f"  {app}: user:ann is editor by hand; --prune removes it" in (await sync.ok("plan")).out
     await sync.apply()
     assert await principals(sync, app) == ["user:ann", "user:bob"]
     await sync.apply("--prune")
@@ -277,11 +277,11 @@ async def test_what_exists_is_adopted_as_it_is_and_updated_by_the_next_plan(sync
     assert "sync adopt" in refused.err
     adopted = await sync.ok("adopt", "--yes")
     assert adopted.out.splitlines() == [
-        f"{app}: adopts 2; 1 of others stay",
+        f"{app}: adopts 2 configurations; 1 not in the files: left alone",
         f"~ {app}/other: update in place",
         "    ~ /n: 1 → 2",
     ]
-    assert "adopted 2 configurations in 1 applications" in adopted.err
+    assert "adopted 2 configurations in 1 application" in adopted.err
     assert await sync.content(app, "other") == {"n": 1}
     assert "nothing to adopt" in (await sync.ok("adopt", "--yes")).err
     assert await sync.actions() == [("create", "new"), ("update", "other")]
@@ -304,7 +304,7 @@ async def test_an_application_has_one_source_until_that_releases_it(sync: Sync, 
         assert refused.code == 5
         assert f"the application {app} belongs to another source: {sync.repository}" in refused.err
     released = await sync.ok("release", "--yes")
-    assert f"{app}: {sync.repository}, 1 configurations" in released.err
+    assert f"{app}: {sync.repository}, 1 configuration\n" in released.err
     assert "nothing to release" in (await sync.ok("release", "--yes")).err
     await other.ok("adopt", "--yes")
     assert not await other.actions()
@@ -316,7 +316,7 @@ async def test_an_application_without_configurations_is_owned_again_after_it_was
     sync.write_text(f"applications/{app}/_application.yaml", "{}\n")
     for _ in range(3):
         await sync.apply()
-        assert "released 1 applications" in (await sync.ok("release", "--yes")).err
+        assert "released 1 application\n" in (await sync.ok("release", "--yes")).err
 
 
 async def test_status_shows_drift_and_what_is_pending(sync: Sync, app: str) -> None:
@@ -465,7 +465,7 @@ async def test_more_than_one_commit_can_take_is_made_in_several(sync: Sync, app:
     many = {f"c{number:04}": {"n": number, "text": "x" * 5000} for number in range(1100)}
     sync.write(**files(app, **many))
     applied = await sync.apply()
-    assert f"{app}: too much for one commit; it is made in 2" in applied.err
+    assert f"{app}: too much for one commit; applied in 2 commits" in applied.err
     assert not await sync.actions()
 
 
