@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -399,7 +400,10 @@ async def test_pull_keeps_what_git_has_changed_since_it_was_applied(sync: Sync, 
 async def test_a_saved_plan_is_applied_as_it_was_shown(sync: Sync, app: str, tmp_path: Path) -> None:
     sync.write(**files(app, web={"a": 1}))
     plan = str(tmp_path / "plan.json")
+    Path(plan).touch(mode=0o644)
     shown = await sync.ok("plan", "--out", plan)
+    # It has contents.
+    assert stat.S_IMODE(Path(plan).stat().st_mode) == 0o600
     applied = await sync.run("sync", "apply", plan)
     assert (applied.code, applied.out) == (0, shown.out)
     assert await sync.content(app, "web") == {"a": 1}
