@@ -43,6 +43,11 @@ class Result:
     plan: Plan
     revision: int
 
+    @property
+    def changed(self) -> bool:
+        """True if something was written, be it marks alone."""
+        return self.plan.changed or self.revision > 0
+
 
 def run(session: Session, directory: Path, commit: Commit, options: PlanOptions, check: Check = lambda: None) -> Result:
     """Plan and apply a tree, without questions. With session.dry_run, nothing changes. `check` is called before each
