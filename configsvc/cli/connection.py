@@ -55,6 +55,7 @@ _SUMMARIES = {
 }
 # The service writes APPLICATION:NAME. No name has a colon.
 _KEY = re.compile(r"\b(configuration) ([\w.-]+):([\w./-]+)", re.ASCII)
+_WRITE = re.compile(r"writes\[\d+\]")
 # Errors of libraries and proxies after which the same call, which is a read or has a request_id, may succeed.
 _TRANSIENT = ("UNAVAILABLE", "INTERNAL", "UNKNOWN", "CANCELLED", "ABORTED", "DATA_LOSS")
 
@@ -274,9 +275,15 @@ def details_of(status: "pb.Status") -> list[str]:
     faults = (_unpacked(status, pb.BadRequest()) or pb.BadRequest()).field_violations
     writes = (_unpacked(status, pb.BatchFailure()) or pb.BatchFailure()).failures
     obstacles = (_unpacked(status, pb.PreconditionFailure()) or pb.PreconditionFailure()).violations
+    # Mostly all that failed, and in more detail.
+    listed = {found[0] for fault in faults if (found := _WRITE.match(fault.field))}
     return [
         *(f"{readable_field(fault.field)}: {fault.description}" for fault in faults),
-        *(f"write {write.index}: {readable(write.message)}" for write in writes),
+        *(
+            f"{field}: {readable(write.message)}"
+            for write in writes
+            if (field := f"writes[{write.index}]") not in listed
+        ),
         *(readable(found.subject) for found in obstacles if found.subject not in status.message),
     ]
 

@@ -69,6 +69,11 @@ def write(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, such as 1 file or 2 files."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def safe(text: str) -> str:
     """Return the text without characters that a terminal would obey."""
     return "".join(character if _is_safe(character) else ascii(character)[1:-1] for character in text)

@@ -108,6 +108,9 @@ class Session:
             raise UsageError(f"this must be confirmed: {question}", hint="--yes confirms it.")
         if self.ask(f"{question[0].upper()}{question[1:]}? [y/N] ").lower() not in {"y", "yes"}:
             raise UsageError("not confirmed; nothing was changed")
+        if self._connection is not None:
+            # A person took the time.
+            self._connection.extend()
 
     def ask(self, question: str) -> str:
         """Return the answer to a question on the terminal; empty at its end."""

@@ -1,6 +1,6 @@
 """Adoption: what exists becomes this source's, as it is; and release, which undoes it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configsvc.cli import pb
 from configsvc.cli.failures import CliError, ExitCode
@@ -52,22 +52,12 @@ def plan_after(tree: Tree, live: Live, source: SourceId, found: list[Adoption]) 
     marks = dict(live.marks)
     for adoption in found:
         one = adoption.application
-        applications[one.name] = LiveApplication(
-            id=one.id, name=one.name, comments=one.comments, owner=source, etag=one.etag, bindings=one.bindings
-        )
+        applications[one.name] = replace(one, owner=source)
         for taken in adoption.taken:
             marks[taken.id] = Mark(
                 id=taken.id, application=one.name, name=taken.name, version=taken.version, applied=taken
             )
-    after = Live(
-        epoch=live.epoch,
-        revision=live.revision,
-        applications=applications,
-        configurations=live.configurations,
-        schemas=live.schemas,
-        marks=marks,
-    )
-    return plan(tree, after, source, PlanOptions())
+    return plan(tree, replace(live, applications=applications, marks=marks), source, PlanOptions())
 
 
 def differing(made: Plan, found: list[Adoption]) -> list[Change]:
@@ -78,8 +68,8 @@ def differing(made: Plan, found: list[Adoption]) -> list[Change]:
     ]
 
 
-def adopt(session: Session, found: list[Adoption], commit: Commit) -> int:
-    """Mark what is adopted with its present version; return the number of configurations. Raises CliError."""
+def adopt(session: Session, found: list[Adoption], commit: Commit) -> None:
+    """Mark what is adopted with its present version. Raises CliError."""
     for adoption in found:
         etag = adoption.application.etag
         for start in range(0, max(len(adoption.taken), 1), MAX_WRITES):
@@ -89,12 +79,11 @@ def adopt(session: Session, found: list[Adoption], commit: Commit) -> int:
                 expected_etag=etag,
                 adopt=True,
                 writes=map(marking, adoption.taken[start : start + MAX_WRITES]),
-                **{**session.change(), **origin_of(session, commit)},
+                **session.change() | origin_of(session, commit),
             )
             calls = session.connection
             answer = calls.call(calls.sources.ApplySource, request)
             etag = etag if session.dry_run else answer.source.etag
-    return sum(len(adoption.taken) for adoption in found)
 
 
 def release(session: Session, sources: "list[pb.Source]") -> None:

@@ -178,7 +178,7 @@ class Agent:
         self._refusal = None
         self._reported_commit = ""
         self._succeed(commit, result)
-        return Outcome.APPLIED if result.plan.changed or result.revision else Outcome.UNCHANGED
+        return Outcome.APPLIED if result.changed else Outcome.UNCHANGED
 
     def _check_goes_on(self) -> None:
         """Raise CliError if nothing more may be changed."""
@@ -190,17 +190,17 @@ class Agent:
 
     def _succeed(self, commit: Commit, result: Result) -> None:
         plan = result.plan
-        if plan.changed or result.revision:
+        if result.changed:
             counts = {f"{kind}d": plan.count(kind) for kind in Kind if plan.count(kind)}
             schemas = len(plan.schemas) or None
             log("info", "commit applied", **_named(commit), revision=result.revision, schemas=schemas, **counts)
-        left = tuple(f"{drift.application}/{drift.name} was {drift.text}" for drift in plan.drifts)
-        if left and left != self._drift:
-            event = "drift reverted" if self._options.on_drift is OnDrift.REVERT else "drift left"
-            log("warning", event, **_named(commit), details=list(left[:MAX_DETAILS]))
-        self._drift = left
+        drift = tuple(f"{one.application}/{one.name} was {one.text}" for one in plan.drifts)
         reverted = self._options.on_drift is OnDrift.REVERT
-        self._parts.status.applied(commit, 0 if reverted else len(left))
+        if drift and drift != self._drift:
+            event = "drift reverted" if reverted else "drift left"
+            log("warning", event, **_named(commit), details=list(drift[:MAX_DETAILS]))
+        self._drift = drift
+        self._parts.status.applied(commit, 0 if reverted else len(drift))
 
     def _reported(self, commit: Commit, error: CliError) -> str:
         if self._reported_commit != commit.commit:

@@ -1,8 +1,9 @@
 """Application of plans: everything is checked before anything changes; then schemas, then one commit an application."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from configsvc.cli import pb
@@ -12,10 +13,11 @@ from configsvc.cli.session import Session
 from configsvc.cli.sync.checking import check_tree
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
+from configsvc.cli.sync.naming import SCHEMAS
 from configsvc.cli.sync.planning import plan
 from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan, PlanOptions
 from configsvc.cli.sync.reading import read_tree
-from configsvc.cli.sync.requests import Part, origin_of, parts_of, references_of, request_id, schema_parts
+from configsvc.cli.sync.requests import Part, names_of, origin_of, parts_of, references_of, request_id, schema_parts
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
 
 Confirm = Callable[[Session, Plan], None]
@@ -23,6 +25,8 @@ Check = Callable[[], None]
 
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
+# The field of a fault, up to the path in the content, or up to another field of the configuration.
+_WRITE = re.compile(r"writes\[(\d+)\](?:\.config(?=[/:]))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,11 @@ class Result:
 
     plan: Plan
     revision: int
+
+    @property
+    def changed(self) -> bool:
+        """True if something was written, be it marks alone."""
+        return self.plan.changed or self.revision > 0
 
 
 def run(session: Session, directory: Path, commit: Commit, options: PlanOptions, check: Check = lambda: None) -> Result:
@@ -134,9 +143,14 @@ class _Applier:
         while waiting:
             name = waiting.pop()
             if name not in schemas:
-                schemas[name] = files.tree.schemas.get(name) or read_schema(self._session, name)
+                schemas[name] = files.tree.schemas.get(name) or self._stored_schema(name)
                 waiting += references_of(schemas[name].document)
         check_tree(Tree(schemas=schemas, applications=applications), files.directory)
+
+    def _stored_schema(self, name: str) -> SchemaFile:
+        """Return a schema of the service as a tree would have it."""
+        document = read_schema(self._session, name).document
+        return SchemaFile(name=name, path=PurePosixPath(SCHEMAS, f"{name}.json"), document=document)
 
     def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:
@@ -151,7 +165,7 @@ class _Applier:
         for part in parts[:1] if renames else parts:
             request = self._apply_request(application.live.id, application.live.etag, part, self._plan.revision)
             request.validate_only = True
-            self._call(self._calls.sources.ApplySource, request)
+            self._apply_part(application, request)
         for method, further in self._further(application, application.live.id):
             further.validate_only = True
             if isinstance(further, pb.DeleteApplicationRequest):
@@ -248,12 +262,18 @@ class _Applier:
     def _write(self, plan: ApplicationPlan, identifier: str, etag: str, unchanged_since: int) -> None:
         parts = parts_of(plan, identifier)
         if len(parts) > 1:
-            self._session.tell(f"{plan.name}: too much for one commit; it is made in {len(parts)}")
+            self._session.tell(f"{plan.name}: too much for one commit; applied in {len(parts)} commits")
         for part in parts:
             request = self._apply_request(identifier, etag, part, unchanged_since)
-            answer = self._call(self._calls.sources.ApplySource, request)
+            answer = self._apply_part(plan, request)
             etag = answer.source.etag
             unchanged_since = max(unchanged_since, answer.revision)
+
+    def _apply_part(self, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> Any:
+        try:
+            return self._call(self._calls.sources.ApplySource, request)
+        except CliError as error:
+            raise _named(error, plan, request) from None
 
     def _apply_request(self, identifier: str, etag: str, part: Part, unchanged_since: int) -> "pb.ApplySourceRequest":
         application = pb.ApplicationRef(id=identifier)
@@ -289,3 +309,22 @@ class _Applier:
         # A released source is no commit.
         self._revision = max(self._revision, getattr(answer, "revision", 0))
         return answer
+
+
+def _named(error: CliError, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> CliError:
+    """Return an error in the user's words: the service knows the request alone, and counts its writes."""
+    match error.reason:
+        case "PRECONDITION_FAILED":
+            text = f"the application {plan.name} changed since the plan was made"
+            return replace(error, text=text, hint="Make a new plan, which starts from what is there now.")
+        case "BATCH_FAILED":
+            names = names_of(plan, request.writes)
+            details = [_with_key(detail, plan.name, names) for detail in error.details]
+            return replace(error, text=f"the application {plan.name}: {error.text}", details=details)
+        case _:
+            return error
+
+
+def _with_key(detail: str, application: str, names: list[str]) -> str:
+    found = _WRITE.match(detail)
+    return f"{application}/{names[int(found[1])]}: {detail[found.end() :].lstrip(':. ')}" if found else detail

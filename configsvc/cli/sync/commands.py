@@ -9,7 +9,7 @@ import typer
 from configsvc.cli import options, pb
 from configsvc.cli.commands import command, group
 from configsvc.cli.failures import UsageError
-from configsvc.cli.output import Column, Table, print_difference, say, write
+from configsvc.cli.output import Column, Table, counted, print_difference, say, write
 from configsvc.cli.plain import time_text
 from configsvc.cli.session import Session
 from configsvc.cli.sync import adopting, applying, saving, showing
@@ -98,7 +98,8 @@ def check_offline(directory: Path) -> None:
     checked = check_tree(read_tree(directory), directory)
     if checked.unchecked:
         say(f"not checked, as the schema that they need is on the service alone: {', '.join(checked.unchecked)}")
-    write(f"{checked.configurations} configurations and {checked.schemas} schemas are valid")
+    configurations, schemas = counted(checked.configurations, "configuration"), counted(checked.schemas, "schema")
+    write(f"{configurations} and {schemas} are valid")
 
 
 @command(app, "apply", prints=True, changes=True)
@@ -141,7 +142,6 @@ def apply(
 
 def _ask(session: Session, made: Plan) -> None:
     session.confirm(f"apply {_counts(made)}")
-    session.connection.extend()
 
 
 def _counts(made: Plan) -> str:
@@ -193,10 +193,9 @@ def adopt(
     after = adopting.plan_after(tree, live, commit.source, found)
     print_difference(showing.adoption_lines(found, adopting.differing(after, found)))
     count = sum(len(adoption.taken) for adoption in found)
-    what = f"{count} configurations in {len(found)} applications"
+    what = f"{counted(count, 'configuration')} in {counted(len(found), 'application')}"
     if not (yes or session.dry_run):
         session.confirm(f"adopt {what}")
-        session.connection.extend()
     adopting.adopt(session, found, commit)
     session.report(f"adopted {what}", f"would adopt {what}")
 
@@ -262,12 +261,12 @@ def release(
         say("nothing to release")
         return
     for one in found:
-        say(f"{one.application}: {source_of(one)}, {one.applied_count} configurations")
+        say(f"{one.application}: {source_of(one)}, {counted(one.applied_count, 'configuration')}")
+    what = counted(len(found), "application")
     if not (yes or session.dry_run):
-        session.confirm(f"release {len(found)} applications")
-        session.connection.extend()
+        session.confirm(f"release {what}")
     adopting.release(session, found)
-    session.report(f"released {len(found)} applications", f"would release {len(found)} applications")
+    session.report(f"released {what}", f"would release {what}")
 
 
 def _source_without_files(directory: Path, repository: str | None) -> SourceId:

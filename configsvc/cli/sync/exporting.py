@@ -82,10 +82,11 @@ def _delete(directory: Path, path: PurePosixPath) -> None:
 
 @dataclass(slots=True)
 class _Settings:
-    """The new content of an _application.yaml."""
+    """The new content of an _application.yaml. `text` is that of the file that is there."""
 
-    content: dict[str, Json]
+    content: dict[str, Json] = field(default_factory=dict[str, Json])
     entries: dict[str, dict[str, Json]] = field(default_factory=dict[str, dict[str, Json]])
+    text: str | None = None
 
     def state(self, name: str, member: str, value: Json) -> None:
         """Say something of a configuration."""
@@ -157,9 +158,8 @@ class _Writing:
             self._add_configuration(one, files.get(one.name), paths[one.name], settings)
         self._miss_configurations(name, files, {one.name for one in exported}, settings)
         content = settings.whole()
-        text = self._text_there(folder / SETTINGS)
-        if text is not None:
-            self._texts[folder / SETTINGS] = changed_text(text, content, SETTINGS)
+        if settings.text is not None:
+            self._texts[folder / SETTINGS] = changed_text(settings.text, content, SETTINGS)
         elif content or not (exported or self._stay(files)):
             self._texts[folder / SETTINGS] = new_text(content, SETTINGS) or ""
 
@@ -169,13 +169,11 @@ class _Writing:
 
     def _settings(self, path: PurePosixPath) -> _Settings:
         if not (self._directory / path).is_file():
-            return _Settings({})
-        content: dict[str, Json] = read_document(self._directory, path).content
-        entries: dict[str, dict[str, Json]] = content.get("configurations", {})
-        return _Settings(dict(content), {name: dict(entry) for name, entry in entries.items()})
-
-    def _text_there(self, path: PurePosixPath) -> str | None:
-        return read_document(self._directory, path).text if (self._directory / path).is_file() else None
+            return _Settings()
+        document = read_document(self._directory, path)
+        entries: dict[str, dict[str, Json]] = document.content.get("configurations", {})
+        copied = {name: dict(entry) for name, entry in entries.items()}
+        return _Settings(content=dict(document.content), entries=copied, text=document.text)
 
     def _paths(
         self, folder: PurePosixPath, files: Mapping[str, ConfigurationFile], names: Iterable[str]

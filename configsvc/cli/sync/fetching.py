@@ -1,22 +1,19 @@
 """Reading the state of a service for a tree."""
 
-import re
 from pathlib import Path
-from typing import Any
 
 from configsvc.cli import pb
 from configsvc.cli.configurations import selector_of
 from configsvc.cli.documents import Json, parse_json
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.keys import moment_of
-from configsvc.cli.output import say
+from configsvc.cli.output import counted, say
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session, pages
 from configsvc.cli.sync.exporting import Export, Exported, write_tree
+from configsvc.cli.sync.live import pin_of, read_schema
 from configsvc.cli.sync.naming import Ending
-from configsvc.cli.sync.tree import Pin
-
-_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9][A-Za-z0-9._-]*)@[1-9]")
+from configsvc.cli.sync.requests import references_of
 
 
 def export_tree(
@@ -37,7 +34,8 @@ def export_tree(
     written = write_tree(directory, export, ending=ending, prune=prune)
     for path in written.missing:
         say(f"{'deleted' if prune else 'no longer on the service'}: {path}")
-    say(f"exported {len(items)} configurations at revision {revision}: {len(written.changed)} files changed")
+    exported, changed = counted(len(items), "configuration"), counted(len(written.changed), "file")
+    say(f"exported {exported} at revision {revision}: {changed} changed")
 
 
 def _items(session: Session, selector: "pb.ConfigurationSelector", at: str | None) -> tuple[int, list[Exported]]:
@@ -53,13 +51,12 @@ def _items(session: Session, selector: "pb.ConfigurationSelector", at: str | Non
 
 
 def _exported(item: "pb.ConfigurationItem") -> Exported:
-    has_schema = item.HasField("schema")
     return Exported(
         application=item.application.name,
         name=item.name,
         comments=item.comments,
         config=parse_json(item.config_json),
-        schema=Pin(schema=item.schema.schema, version=item.schema.version) if has_schema else None,
+        schema=pin_of(item),
     )
 
 
@@ -80,16 +77,10 @@ def _schemas(session: Session, names: set[str]) -> dict[str, tuple[int, Json]]:
         name = waiting.pop()
         if name in found:
             continue
-        newest: Any = _newest(session, name)
-        found[name] = (newest.version, parse_json(newest.document_json))
-        waiting += _REFERENCE.findall(newest.document_json)
+        newest = read_schema(session, name)
+        found[name] = (newest.version, newest.document)
+        waiting += references_of(newest.document)
     return dict(sorted(found.items()))
-
-
-def _newest(session: Session, name: str) -> "pb.SchemaVersion":
-    calls = session.connection
-    request = pb.GetSchemaVersionRequest(name=name, latest=True, format=pb.CONTENT_FORMAT_JSON)
-    return calls.call(calls.schemas.GetSchemaVersion, request).schema_version
 
 
 def _covers(selector: "pb.ConfigurationSelector", application: str, name: str) -> bool:

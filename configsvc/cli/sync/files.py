@@ -10,12 +10,12 @@ from pathlib import Path, PurePosixPath
 from configsvc.cli.documents import Json, parse_document
 from configsvc.cli.failures import CliError, ExitCode
 from configsvc.cli.keys import pointer_text
+from configsvc.cli.output import counted
 from configsvc.cli.spans import Place, Span, offset_of, place_at, spans_of
-from configsvc.cli.sync.naming import APPLICATIONS, SCHEMAS
+from configsvc.cli.sync.naming import APPLICATIONS, ENDINGS, SCHEMAS
 
 # A content has 256 KiB and a schema 1 MiB as compact JSON; indentation and comments come on top.
 MAX_FILE_BYTES = 8 * 1024 * 1024
-_CONTENTS = (".json", ".yaml", ".yml")
 
 # Device, inode, size and time of change: another version of a file has others.
 State = tuple[int, int, int, int]
@@ -38,8 +38,7 @@ class Faults:
     def check(self, directory: Path) -> None:
         """Raise CliError with every fault."""
         if self.found:
-            count = f"{len(self.found)} faults" if len(self.found) > 1 else "a fault"
-            raise CliError(f"{directory} has {count}", ExitCode.INVALID, self.found)
+            raise CliError(f"{directory} has {counted(len(self.found), 'fault')}", ExitCode.INVALID, self.found)
 
 
 @dataclass(slots=True)
@@ -95,7 +94,7 @@ def _list_folder(root: Path, directory: Path, path: PurePosixPath, listing: List
 
 
 def _is_readme(name: str) -> bool:
-    return name.upper().startswith("README") and not name.lower().endswith(_CONTENTS)
+    return name.upper().startswith("README") and not name.lower().endswith(ENDINGS)
 
 
 def _list_one(root: Path, directory: Path, path: PurePosixPath, listing: Listing, faults: Faults) -> None:

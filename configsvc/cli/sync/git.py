@@ -15,12 +15,11 @@ from urllib.parse import unquote, urlsplit
 
 from configsvc.cli.failures import CliError, ExitCode, UsageError
 from configsvc.cli.sync.commit import Commit
+from configsvc.cli.sync.naming import APPLICATIONS, ENDINGS, SCHEMAS
 
 LOCAL_SECONDS = 60.0
 # After this, git is killed.
 ENDING_SECONDS = 5.0
-# The files that a tree is read from. Others may differ from the commit.
-FOLDERS = ("schemas", "applications")
 
 _SETTINGS = (
     # Runs commands that an address names.
@@ -261,7 +260,7 @@ def _without_ending(path: str) -> str:
     return path.rstrip("/").removesuffix(".git").rstrip("/")
 
 
-def checkout_of(directory: Path, remote: str = "origin") -> Checkout:
+def checkout_of(directory: Path) -> Checkout:
     """Return the commit that a folder is of, and which of its files differ. A detached HEAD and a shallow clone will
     do. Raises GitError.
     """
@@ -270,7 +269,7 @@ def checkout_of(directory: Path, remote: str = "origin") -> Checkout:
         raise GitError(f"{directory} is in a repository without files (bare)", ExitCode.USAGE)
     top = Path(_text(git.run(directory, "rev-parse", "--show-toplevel")))
     prefix = _text(git.run(directory, "rev-parse", "--show-prefix")).rstrip("/")
-    repository = normalized(_remote_url(git, directory, remote), top)
+    repository = normalized(_remote_url(git, directory), top)
     if not _has_commits(git, directory):
         raise GitError("the repository has no commit yet", ExitCode.USAGE, hint="Commit the files first.")
     commit = read_commit(git, directory, "HEAD", repository, prefix)
@@ -284,23 +283,25 @@ def _has_commits(git: Git, directory: Path) -> bool:
     return False
 
 
-def _remote_url(git: Git, directory: Path, remote: str) -> str:
+def _remote_url(git: Git, directory: Path) -> str:
     try:
-        return _text(git.run(directory, "remote", "get-url", "--", remote))
+        return _text(git.run(directory, "remote", "get-url", "--", "origin"))
     except StoppedError:
         raise
     except GitError:
         raise GitError(
-            f"the repository has no remote {remote}, so its name is unknown",
+            "the repository has no remote origin, so its name is unknown",
             ExitCode.USAGE,
-            hint=f"`git remote add {remote} URL`.",
+            hint="`git remote add origin URL` names it.",
         ) from None
 
 
 def _differing(git: Git, directory: Path, prefix: str) -> list[str]:
-    """Return the files of the tree that were changed, are new, are ignored by Git, or are gone."""
+    """Return the files of the tree that were changed, are new, are ignored by Git, or are gone. Other files of the
+    repository may differ.
+    """
     arguments = ("--porcelain=v1", "-z", "--no-renames", "--untracked-files=all", "--ignored=matching")
-    out = git.run(directory, "status", *arguments, "--ignore-submodules=all", "--", *FOLDERS)
+    out = git.run(directory, "status", *arguments, "--ignore-submodules=all", "--", SCHEMAS, APPLICATIONS)
     paths = [entry[3:] for entry in _text(out, strip=False).split("\0") if entry]
     inside = (path.removeprefix(f"{prefix}/") if prefix else path for path in paths)
     return sorted(path for path in inside if _is_of_a_tree(path))
@@ -309,7 +310,7 @@ def _differing(git: Git, directory: Path, prefix: str) -> list[str]:
 def _is_of_a_tree(path: str) -> bool:
     """Return true for files that a tree is read from, and for folders, which may have some."""
     hidden = any(part.startswith(".") for part in path.split("/"))
-    return not hidden and path.endswith((".json", ".yaml", ".yml", "/"))
+    return not hidden and path.endswith((*ENDINGS, "/"))
 
 
 def read_commit(git: Git, folder: Path, ref: str, repository: str, path: str) -> Commit:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
 from typing import Any, TypeVar
 
 from configsvc.cli import pb
@@ -20,7 +19,7 @@ from configsvc.cli.sync.state import (
     Mark,
     SourceId,
 )
-from configsvc.cli.sync.tree import Binding, Pin, SchemaFile, Tree
+from configsvc.cli.sync.tree import Binding, Pin, Tree
 
 Asked = TypeVar("Asked")
 Found = TypeVar("Found")
@@ -57,12 +56,12 @@ def read_sources(session: Session, application: str | None = None) -> "list[pb.S
     return pages(lambda page: calls.call(calls.sources.ListSources, page), request, "sources")
 
 
-def read_schema(session: Session, name: str) -> SchemaFile:
-    """Return the newest version of a stored schema, as a tree would have it. Raises CliError."""
+def read_schema(session: Session, name: str) -> LiveSchema:
+    """Return the newest version of a stored schema. Raises CliError."""
     calls = session.connection
     request = pb.GetSchemaVersionRequest(name=name, latest=True, format=pb.CONTENT_FORMAT_JSON)
     found = calls.call(calls.schemas.GetSchemaVersion, request).schema_version
-    return SchemaFile(name=name, path=PurePosixPath(f"schemas/{name}.json"), document=parse_json(found.document_json))
+    return LiveSchema(name=name, version=found.version, document=parse_json(found.document_json))
 
 
 def _with_bindings(tree: Tree) -> set[str]:
@@ -215,10 +214,15 @@ def live_of(one: "pb.Configuration") -> LiveConfiguration:
         name=one.name,
         version=one.version,
         config=parse_json(one.config_json),
-        schema=Pin(schema=one.schema.schema, version=one.schema.version) if one.HasField("schema") else None,
+        schema=pin_of(one),
         comments=one.comments,
         updated_by=one.updated_by,
     )
+
+
+def pin_of(one: "pb.Configuration | pb.ConfigurationItem") -> Pin | None:
+    """Return the schema version that a configuration of the service is pinned to; None if it has none."""
+    return Pin(schema=one.schema.schema, version=one.schema.version) if one.HasField("schema") else None
 
 
 def source_of(source: "pb.Source") -> SourceId:

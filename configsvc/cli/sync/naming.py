@@ -10,11 +10,12 @@ from pathlib import PurePosixPath
 APPLICATIONS = "applications"
 SCHEMAS = "schemas"
 SETTINGS = "_application.yaml"
+# Of files with a content, and of those that may be meant to have one.
+ENDINGS = (".yaml", ".yml", ".json")
 
 _ESCAPE = re.compile(r"%(?:([0-9A-Fa-f]{2})|)")
 _CAPITAL = re.compile("[A-Z]")
 _LETTER = re.compile("[A-Za-z]")
-_ENDINGS = (".yaml", ".yml", ".json")
 # Files of Windows that stand for devices, whatever their ending.
 _DEVICE = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|$)", re.IGNORECASE)
 
@@ -47,7 +48,7 @@ def escaped(part: str, characters: re.Pattern[str] | None = None, *, is_folder: 
         part = characters.sub(_code, part)
     if part.startswith(".") or _DEVICE.match(part):
         part = _code(part[0]) + part[1:]
-    if is_folder and part.endswith(_ENDINGS):
+    if is_folder and part.endswith(ENDINGS):
         # The file of another configuration could have this name.
         stem, _, ending = part.rpartition(".")
         part = f"{stem}%2E{ending}"

@@ -22,12 +22,12 @@ _NOT_RELATIVE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|/|#|$")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
     """A `$schema` line with a relative path. schema: its target in the tree, None if there is no such file.
-    is_near: its target would be in the folder schemas/. place: that of a comment; None for a member of the content.
+    is_in_schemas: its target would be in that folder. place: that of a comment; None for a member of the content.
     """
 
     path: str
     schema: str | None
-    is_near: bool
+    is_in_schemas: bool
     place: Place | None
 
     @property
@@ -69,9 +69,8 @@ def comments_at_top(text: str) -> Iterator[tuple[int, str, int]]:
 
 
 def _line(document: Document, path: str, schemas: dict[PurePosixPath, str], place: Place | None) -> Line:
-    target = PurePosixPath(posixpath.normpath(document.path.parent / path))
-    is_near = target.parent == PurePosixPath(SCHEMAS)
-    return Line(path=path, schema=schemas.get(target), is_near=is_near, place=place)
+    target = _target(path, document.path)
+    return Line(path=path, schema=schemas.get(target), is_in_schemas=_is_in_schemas(target), place=place)
 
 
 def path_to(schema: str, path: PurePosixPath) -> str:
@@ -81,7 +80,15 @@ def path_to(schema: str, path: PurePosixPath) -> str:
 
 def leads_to_a_schema(value: str, path: PurePosixPath) -> bool:
     """Return true if a relative path leads from a file to one that a tree takes for a schema."""
-    target = PurePosixPath(posixpath.normpath(path.parent / value))
+    return _is_in_schemas(_target(value, path))
+
+
+def _target(value: str, path: PurePosixPath) -> PurePosixPath:
+    """Return where a relative path leads to from a file."""
+    return PurePosixPath(posixpath.normpath(path.parent / value))
+
+
+def _is_in_schemas(target: PurePosixPath) -> bool:
     return target.parent == PurePosixPath(SCHEMAS)
 
 

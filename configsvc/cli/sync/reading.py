@@ -177,7 +177,7 @@ class _Reading:
         """Return the pin of the `$schema` lines and of the entry in _application.yaml, which must agree."""
         stated = entry.schema
         for line in lines:
-            if line.schema is None and (line.is_near or entry.schema is None):
+            if line.schema is None and (line.is_in_schemas or entry.schema is None):
                 message = f"$schema leads to {line.path}, which is no schemas/NAME.json of this tree"
                 self._add(document, line, message)
             elif line.schema is not None and not _agree(stated, line.pin):

@@ -22,7 +22,7 @@ MAX_REASON = 1024
 MAX_CHANGE_REQUEST = 256
 
 _NAMESPACE = UUID("8f7ad2c5-51a5-4f0e-9d3b-5f0f7a2f6b61")
-_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9._-]+)@")
+_REFERENCE = re.compile(r"configsvc://schemas/([A-Za-z0-9][A-Za-z0-9._-]*)@[1-9]")
 
 
 def origin_of(session: Session, commit: Commit) -> dict[str, Any]:
@@ -124,6 +124,13 @@ def _writes(plan: ApplicationPlan, application_id: str) -> "Iterator[pb.Configur
             if change.kind is kind:
                 yield _write(change, application_id)
     yield from map(marking, plan.refreshed)
+
+
+def names_of(plan: ApplicationPlan, writes: "Iterable[pb.ConfigurationWrite]") -> list[str]:
+    """Return the names of the configurations that are written."""
+    existing = {one.id: one.name for one in plan.refreshed}
+    existing |= {change.live.id: change.name for change in plan.changes if change.live}
+    return [write.create.name or existing[write.update.id or write.deletion.id] for write in writes]
 
 
 def _write(change: Change, application_id: str) -> "pb.ConfigurationWrite":

@@ -1,13 +1,13 @@
 """Saved plans: bound to the files, to the history of the service and to its revision, and refused when one moved on."""
 
 import hashlib
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from configsvc.cli.documents import compact_json, is_object, parse_json, read_text
 from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.files import replace_file
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.plans import OnDrift, Plan, PlanOptions
 from configsvc.cli.sync.showing import FORMAT_VERSION, document_of
@@ -33,7 +33,7 @@ class SavedPlan:
 def save_plan(
     file: str, made: Plan, *, tree: Tree, directory: Path, server: str, commit: Commit, options: PlanOptions
 ) -> None:
-    """Write a plan to a file for the user alone: it has contents. Raises OSError."""
+    """Write a plan to a file for the user alone: it has contents. Raises CliError."""
     document = {
         "configsvc_plan": FORMAT_VERSION,
         "directory": str(directory.resolve()),
@@ -44,9 +44,7 @@ def save_plan(
         "digest": digest_of_plan(made),
         "plan": document_of(made),
     }
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-        stream.write(compact_json(document) + "\n")
+    replace_file(Path(file), f"{compact_json(document)}\n".encode(), is_private=True)
 
 
 def load_plan(file: str) -> SavedPlan:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from configsvc.cli.documents import Json
-from configsvc.cli.output import Format, paint, safe, write
+from configsvc.cli.output import Format, counted, paint, safe, write
 from configsvc.cli.session import Session
 from configsvc.cli.sync.adopting import Adoption
 from configsvc.cli.sync.plans import ApplicationPlan, Change, Drift, Kind, Plan, SchemaChange
@@ -43,10 +43,10 @@ def lines_of(plan: Plan) -> Iterator[str]:
         yield from _application_lines(application)
     if not (plan.changed or plan.drifts or plan.problems or any(one.left for one in plan.applications)):
         yield "No changes: the service is what the files say."
-    yield summary_of(plan)
+    yield _summary(plan)
 
 
-def summary_of(plan: Plan) -> str:
+def _summary(plan: Plan) -> str:
     """Return the counts of a plan, as a line."""
     counts = ", ".join(
         f"{plan.count(kind)} to {verb}"
@@ -75,7 +75,7 @@ def _application_lines(plan: ApplicationPlan) -> Iterator[str]:
     for name in plan.left:
         yield f"  {plan.name}/{name}: no longer in the files; --prune deletes it"
     if plan.unmanaged:
-        yield f"  {plan.name}: {plan.unmanaged} that no source applied; they stay"
+        yield f"  {plan.name}: {counted(plan.unmanaged, 'configuration')} not applied by any source: left alone"
     if plan.deletes:
         yield f"- application {plan.name}: delete"
     if plan.releases:
@@ -98,14 +98,14 @@ def _binding_lines(plan: ApplicationPlan) -> Iterator[str]:
     for removed in plan.removed_bindings:
         yield f"- {plan.name}: {removed.binding.principal} is no longer {removed.binding.role}"
     for extra in plan.extra_bindings:
-        yield f"  {plan.name}: {extra.binding.principal} is {extra.binding.role} by hand; --prune ends it"
+        yield f"  {plan.name}: {extra.binding.principal} is {extra.binding.role} by hand; --prune removes it"
 
 
 def adoption_lines(found: list[Adoption], differing: list[Change]) -> Iterator[str]:
     """Yield the lines of an adoption."""
     for adoption in found:
-        others = f"; {adoption.others} of others stay" if adoption.others else ""
-        yield f"{adoption.application.name}: adopts {len(adoption.taken)}{others}"
+        others = f"; {adoption.others} not in the files: left alone" if adoption.others else ""
+        yield f"{adoption.application.name}: adopts {counted(len(adoption.taken), 'configuration')}{others}"
         for change in differing:
             if change.application == adoption.application.name:
                 yield from _change_lines(change)

@@ -13,9 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from configapi.v1.configuration_pb2 import ConfigurationKey
-from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
-from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configsvc.cli.session import Session
 from configsvc.cli.sync import applying
 from configsvc.cli.sync.agent import Agent, Apply, Parts
@@ -27,6 +24,7 @@ from configsvc.cli.sync.lease import Lease
 from configsvc.cli.sync.plans import PlanOptions
 from configsvc.cli.sync.state import SourceId
 from tests.cli.sync.repositories import Repository
+from tests.cli.sync.syncing import configuration_of
 from tests.service import LIMIT_SECONDS, POLL_SECONDS, Service
 
 INTERVAL_SECONDS = 0.02
@@ -91,10 +89,7 @@ class Source:
 
     async def content(self, application: str, name: str) -> Any:
         """Return the content of a configuration."""
-        key = ConfigurationKey(application=application, name=name)
-        request = GetConfigurationRequest(key=key, latest=True, format=CONTENT_FORMAT_JSON)
-        answer = await self.service.configurations.GetConfiguration(request)
-        return json.loads(answer.configuration.config_json)
+        return json.loads((await configuration_of(self.service, application, name)).config_json)
 
 
 @dataclass(frozen=True, slots=True)

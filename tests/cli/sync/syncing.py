@@ -39,6 +39,13 @@ def quiet_service() -> Generator[None]:
         structlog.reset_defaults()
 
 
+async def configuration_of(service: Service, application: str, name: str) -> Configuration:
+    """Return a configuration of a service."""
+    key = ConfigurationKey(application=application, name=name)
+    request = GetConfigurationRequest(key=key, latest=True, format=CONTENT_FORMAT_JSON)
+    return (await service.configurations.GetConfiguration(request)).configuration
+
+
 @dataclass(frozen=True, slots=True)
 class Sync:
     """Runs commands for the files of a folder, which are a source of its own."""
@@ -102,9 +109,7 @@ class Sync:
 
     async def get(self, application: str, name: str) -> Configuration:
         """Return a configuration."""
-        key = ConfigurationKey(application=application, name=name)
-        request = GetConfigurationRequest(key=key, latest=True, format=CONTENT_FORMAT_JSON)
-        return (await self.service.configurations.GetConfiguration(request)).configuration
+        return await configuration_of(self.service, application, name)
 
     async def content(self, application: str, name: str) -> Any:
         """Return the content of a configuration."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import stat
 from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
@@ -155,7 +156,8 @@ async def test_nothing_changes_if_one_configuration_of_one_application_is_invali
         **files(f"{app}.a", web={"$schema": line, "n": 2}), **files(f"{app}.b", web={"$schema": line, "n": "text"})
     )
     refused = await sync("apply", "--yes")
-    assert (refused.code, "/n" in refused.err) == (7, True)
+    assert (refused.code, f"  {app}.b/web: /n: type: must be integer" in refused.err) == (7, True)
+    assert refused.err.count("/n: ") == 1
     assert await sync.content(f"{app}.a", "web") == {"n": 1}
 
 
@@ -185,7 +187,7 @@ async def test_prune_deletes_what_was_applied_and_nothing_else(sync: Sync, app: 
     (sync.folder / f"applications/{app}.gone").rmdir()
     kept = await sync.ok("plan", "--detailed-exitcode")
     assert f"  {app}/api: no longer in the files; --prune deletes it" in kept.out
-    assert f"  {app}: 1 that no source applied; they stay" in kept.out
+    assert f"  {app}: 1 configuration not applied by any source: left alone" in kept.out
     refused = await sync("apply", "--yes", "--prune", "--prune-limit", "1")
     assert "2 of the 3 configurations of this source would be deleted, and the limit is 1" in refused.err
     await sync.apply("--prune")
@@ -250,7 +252,7 @@ async def test_comments_pins_and_bindings_of_the_application_file_are_applied(sy
     assert found.application.comments == "the shop"
     assert await principals(sync, app) == ["user:ann"]
     sync.write_text(f"applications/{app}/_application.yaml", text.format(who="user:bob"))
-    assert f"  {app}: user:ann is editor by hand; --prune ends it" in (await sync.ok("plan")).out
+    assert f"  {app}: user:ann is editor by hand; --prune removes it" in (await sync.ok("plan")).out
     await sync.apply()
     assert await principals(sync, app) == ["user:ann", "user:bob"]
     await sync.apply("--prune")
@@ -276,11 +278,11 @@ async def test_what_exists_is_adopted_as_it_is_and_updated_by_the_next_plan(sync
     assert "sync adopt" in refused.err
     adopted = await sync.ok("adopt", "--yes")
     assert adopted.out.splitlines() == [
-        f"{app}: adopts 2; 1 of others stay",
+        f"{app}: adopts 2 configurations; 1 not in the files: left alone",
         f"~ {app}/other: update in place",
         "    ~ /n: 1 → 2",
     ]
-    assert "adopted 2 configurations in 1 applications" in adopted.err
+    assert "adopted 2 configurations in 1 application" in adopted.err
     assert await sync.content(app, "other") == {"n": 1}
     assert "nothing to adopt" in (await sync.ok("adopt", "--yes")).err
     assert await sync.actions() == [("create", "new"), ("update", "other")]
@@ -303,7 +305,7 @@ async def test_an_application_has_one_source_until_that_releases_it(sync: Sync, 
         assert refused.code == 5
         assert f"the application {app} belongs to another source: {sync.repository}" in refused.err
     released = await sync.ok("release", "--yes")
-    assert f"{app}: {sync.repository}, 1 configurations" in released.err
+    assert f"{app}: {sync.repository}, 1 configuration\n" in released.err
     assert "nothing to release" in (await sync.ok("release", "--yes")).err
     await other.ok("adopt", "--yes")
     assert not await other.actions()
@@ -315,7 +317,7 @@ async def test_an_application_without_configurations_is_owned_again_after_it_was
     sync.write_text(f"applications/{app}/_application.yaml", "{}\n")
     for _ in range(3):
         await sync.apply()
-        assert "released 1 applications" in (await sync.ok("release", "--yes")).err
+        assert "released 1 application\n" in (await sync.ok("release", "--yes")).err
 
 
 async def test_status_shows_drift_and_what_is_pending(sync: Sync, app: str) -> None:
@@ -398,7 +400,10 @@ async def test_pull_keeps_what_git_has_changed_since_it_was_applied(sync: Sync, 
 async def test_a_saved_plan_is_applied_as_it_was_shown(sync: Sync, app: str, tmp_path: Path) -> None:
     sync.write(**files(app, web={"a": 1}))
     plan = str(tmp_path / "plan.json")
+    Path(plan).touch(mode=0o644)
     shown = await sync.ok("plan", "--out", plan)
+    # It has contents.
+    assert stat.S_IMODE(Path(plan).stat().st_mode) == 0o600
     applied = await sync.run("sync", "apply", plan)
     assert (applied.code, applied.out) == (0, shown.out)
     assert await sync.content(app, "web") == {"a": 1}
@@ -423,6 +428,7 @@ async def test_a_saved_plan_is_refused_if_the_files_or_the_service_moved_on(
     await sync.delete(app, "theirs")
     refused = await sync.run("sync", "apply", plan)
     assert (refused.code, "PRECONDITION_FAILED" in refused.err) == (5, True)
+    assert f"error: the application {app} changed since the plan was made" in refused.err
     assert await sync.content(app, "web") == {"a": 1}
     document = json.loads(Path(plan).read_text())
     document["plan"]["epoch"] = "another"
@@ -463,7 +469,7 @@ async def test_more_than_one_commit_can_take_is_made_in_several(sync: Sync, app:
     many = {f"c{number:04}": {"n": number, "text": "x" * 5000} for number in range(1100)}
     sync.write(**files(app, **many))
     applied = await sync.apply()
-    assert f"{app}: too much for one commit; it is made in 2" in applied.err
+    assert f"{app}: too much for one commit; applied in 2 commits" in applied.err
     assert not await sync.actions()
 
 

@@ -86,7 +86,7 @@ def test_the_check_says_what_it_checked_and_what_not(tmp_path: Path, capsys: pyt
     }
     check_offline(tree_of(tmp_path, files))
     out, err = capsys.readouterr()
-    assert out == "1 configurations and 1 schemas are valid\n"
+    assert out == "1 configuration and 1 schema are valid\n"
     assert err == "not checked, as the schema that they need is on the service alone: shop/a\n"
 
 

@@ -208,7 +208,7 @@ async def test_a_service_is_exported_as_a_tree_that_is_valid_offline(cli: Cli, a
     await cli.ok("config", "delete", f"{application}/free")
     last = await cli.ok("config", "export", application, "--tree", "tree", "--prune")
     assert last.err.startswith(f"deleted: applications/{application}/free.yaml\n")
-    assert last.err.endswith(": 1 files changed\n")
+    assert last.err.endswith(": 1 file changed\n")
     names = {str(path.relative_to(folder)) for path in folder.rglob("*.yaml")}
     assert names == {"_application.yaml", "web.yaml", "eu/web.yaml"}
     assert (folder / "web.yaml").read_text().splitlines()[-1] == "n: 1"
