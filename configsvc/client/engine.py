@@ -17,6 +17,11 @@ MOST_PAUSE_SECONDS = 10.0
 # However long the service, or a proxy, asks for.
 MOST_RETRY_SECONDS = 60.0
 
+# Of a message on its way, by whichever transport.
+MOST_BYTES = 64 * 1024 * 1024
+# Of the service's ErrorInfo.
+DOMAIN = "configsvc"
+
 # The service no longer has the position of the token: only a new snapshot helps.
 _ANEW = "OUT_OF_RANGE"
 # Perhaps of the token, which can be damaged on disk.
