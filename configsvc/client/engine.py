@@ -17,6 +17,11 @@ MOST_PAUSE_SECONDS = 10.0
 # However long the service, or a proxy, asks for.
 MOST_RETRY_SECONDS = 60.0
 
+# Of a message on its way, by whichever transport.
+MOST_BYTES = 64 * 1024 * 1024
+# Of the service's ErrorInfo.
+DOMAIN = "configsvc"
+
 # The service no longer has the position of the token: only a new snapshot helps.
 _ANEW = "OUT_OF_RANGE"
 # Perhaps of the token, which can be damaged on disk.
@@ -165,13 +170,17 @@ def _apply(base: View, events: Iterable[Event], message: Message) -> View:
     view = replace(base, token=message.token, revision=message.revision, epoch=message.epoch)
     if not events:
         return view
-    by_id = dict(base.by_id)
+    # Copies, which take a tenth of the time of building them anew.
+    by_id, by_name = dict(base.by_id), dict(base.by_name)
     for event in events:
-        if event.removes:
-            by_id.pop(event.configuration.id, None)
-        else:
-            by_id[event.configuration.id] = event.configuration
-    return replace(view, by_id=by_id, by_name={one.name: one for one in by_id.values()})
+        found = event.configuration
+        known = by_id.pop(found.id, None) if event.removes else by_id.get(found.id)
+        # Its name can be that of another one by now.
+        if known and by_name.get(known.name) is known and (event.removes or known.name != found.name):
+            del by_name[known.name]
+        if not event.removes:
+            by_id[found.id] = by_name[found.name] = found
+    return replace(view, by_id=by_id, by_name=by_name)
 
 
 def _changes(old: View, new: View, events: Iterable[Event] | None) -> tuple[Change, ...]:

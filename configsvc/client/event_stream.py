@@ -7,14 +7,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from configsvc.client.engine import End, Event, Message
+from configsvc.client.engine import DOMAIN, MOST_BYTES, End, Event, Message
 from configsvc.client.json_text import list_of, object_of, raw, read
 from configsvc.client.view import Configuration
 
-# As over gRPC.
-MOST_BYTES = 64 * 1024 * 1024
-
-_DOMAIN = "configsvc"
 # By their numbers, from google/rpc/code.proto.
 _CODES = (
     "OK",
@@ -145,7 +141,7 @@ def _end_of(status: Mapping[str, Any]) -> End:
     code, reason, retry_seconds = _CODES[int(status["code"])], "", 0.0
     for detail in status.get("details", ()):
         kind = detail["@type"].rpartition(".")[2]
-        if kind == "ErrorInfo" and detail.get("domain") == _DOMAIN:
+        if kind == "ErrorInfo" and detail.get("domain") == DOMAIN:
             reason = detail.get("reason", "")
         elif kind == "RetryInfo":
             retry_seconds = _seconds(detail.get("retry_delay", "0s"))

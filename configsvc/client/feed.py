@@ -6,18 +6,13 @@ import logging
 import random
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from configsvc.client.engine import End, Engine, Step
 from configsvc.client.errors import StoppedError
 from configsvc.client.repetition import Repetition
 from configsvc.client.settings import Token
 from configsvc.client.store import Store
-
-if TYPE_CHECKING:
-    # The first brings grpc. Neither is imported before a client starts.
-    from configsvc.client.grpc_transport import GrpcTransport
-    from configsvc.client.http_transport import HttpTransport
+from configsvc.client.streams import Transport
 
 # For the function of the program that returns a token.
 TOKEN_SECONDS = 10.0
@@ -34,7 +29,7 @@ class Feed:
         self,
         engine: Engine,
         store: Store,
-        transport: "GrpcTransport | HttpTransport",
+        transport: Transport,
         *,
         token: Token | None,
         settled: asyncio.Event,

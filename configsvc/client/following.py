@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections.abc import Coroutine
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from configsvc.client.copies import Copies
 from configsvc.client.disk import Disk
@@ -14,10 +13,7 @@ from configsvc.client.feed import Feed
 from configsvc.client.forks import FORKS
 from configsvc.client.settings import Settings
 from configsvc.client.store import Store
-
-if TYPE_CHECKING:
-    from configsvc.client.grpc_transport import GrpcTransport
-    from configsvc.client.http_transport import HttpTransport
+from configsvc.client.streams import Transport
 
 log = logging.getLogger("configsvc.client")
 
@@ -100,7 +96,7 @@ class Following:
         transport = self._transport()
         return Feed(engine, self._store, transport, token=settings.token, settled=self._settled, changed=changed)
 
-    def _transport(self) -> "GrpcTransport | HttpTransport":
+    def _transport(self) -> Transport:
         # Imported here: importing them takes long, and grpc must not be active where a program forks.
         if self._settings.http:
             # Also for children that are forked later, where it must not be imported: see there.

@@ -23,7 +23,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.selector_pb2 import ConfigurationSelector
-from configsvc.client.engine import End, Event, Message
+from configsvc.client.engine import DOMAIN, MOST_BYTES, End, Event, Message
 from configsvc.client.settings import Settings, Tls
 from configsvc.client.streams import Stream
 from configsvc.client.view import Configuration
@@ -38,10 +38,9 @@ _OPTIONS = (
     ("grpc.http2.lookahead_bytes", 65_536),
     # Each attempt gets a connection of its own.
     ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
+    ("grpc.max_receive_message_length", MOST_BYTES),
 )
 _DETAILS = "grpc-status-details-bin"
-_DOMAIN = "configsvc"
 
 
 class GrpcTransport:
@@ -155,4 +154,4 @@ def _details_of(status: bytes) -> tuple[str, float]:
             _ = detail.Unpack(info) or detail.Unpack(retry)
     except DecodeError:
         return "", 0.0
-    return info.reason if info.domain == _DOMAIN else "", retry.retry_delay.ToMilliseconds() / 1000
+    return info.reason if info.domain == DOMAIN else "", retry.retry_delay.ToMilliseconds() / 1000

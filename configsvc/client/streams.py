@@ -4,7 +4,8 @@ import asyncio
 import os
 import threading
 from collections.abc import Callable, Generator
-from contextlib import closing, suppress
+from contextlib import AbstractAsyncContextManager, closing, suppress
+from typing import Protocol
 
 from configsvc.client.engine import End, Message
 
@@ -67,3 +68,11 @@ class Stream:
         # Not if the loop is closed.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._arrived.put_nowait, message)
+
+
+class Transport(Protocol):
+    """A way to the service. Those that there are need not be imported to name them: it takes long."""
+
+    def stream(self, resume_token: str, bearer: str) -> AbstractAsyncContextManager[Stream]:
+        """Open a stream that resumes from the token; empty: that begins with a snapshot. Raises OSError."""
+        ...

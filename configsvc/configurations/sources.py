@@ -10,11 +10,10 @@ from configsvc.domain.models import ApplicationRef, Effect, IdRef, WriteContext,
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.requests import PageRequest
 from configsvc.domain.scope import Only, Scope
-from configsvc.domain.sources import AppliedPage, Lease, LeaseKey, Source, SourceChange, SourceRelease
+from configsvc.domain.sources import AppliedPage, Lease, LeaseKey, Source, SourceChange, SourceRelease, SourceState
 from configsvc.domain.writes import BatchWrite, Owner
 from configsvc.storage import applications, source_leases, sources
 from configsvc.storage.database import Connection, Database
-from configsvc.storage.sources import LockedSource
 from configsvc.writes import idempotency
 from configsvc.writes.source_writes import Applied, SourceWrites, lock_owner
 from configsvc.writes.transactions import Writes, queue_key
@@ -85,7 +84,7 @@ class Sources:
 
         Raises ResourceNotFoundError, VersionMismatchError or RequestIdReusedError.
         """
-        released: tuple[Owner, LockedSource] | None = None
+        released: tuple[Owner, SourceState] | None = None
 
         async def change(connection: Connection) -> Effect:
             nonlocal released
@@ -133,7 +132,7 @@ async def _application_id(connection: Connection, ref: ApplicationRef, scope: Sc
 
 async def _release(
     connection: Connection, release: SourceRelease, context: WriteContext
-) -> tuple[Owner, LockedSource] | None:
+) -> tuple[Owner, SourceState] | None:
     """Delete the source; return it with its application, or None if there is none, and that may be."""
     owner = await lock_owner(connection, release.application, context.scope)
     source = await sources.lock(connection, owner.id)
@@ -147,7 +146,7 @@ async def _release(
     return owner, source
 
 
-def _log_owner(event: str, owner: Owner, source: Source | LockedSource, context: WriteContext) -> None:
+def _log_owner(event: str, owner: Owner, source: SourceState, context: WriteContext) -> None:
     # Sources are no part of the history, so nothing else keeps who changed the owner of an application.
     log.info(
         event,

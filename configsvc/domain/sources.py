@@ -34,24 +34,27 @@ class SourceRevision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """The source of an application, as of the last commit that was applied.
-
-    `version` counts its changes, and `applied_count` the configurations that it owns.
-    """
+class SourceState:
+    """The source of an application by its id, as of the last commit that was applied. `version` counts its changes."""
 
     application_id: str
-    application: str
     applied: SourceRevision
     version: int
     apply_time: datetime
     applied_by: str
-    applied_count: int
 
     @property
     def etag(self) -> str:
         """An opaque text that differs for each version, also of sources that the application had before."""
         return etag_of(self.application_id, self.version, self.apply_time)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source(SourceState):
+    """The source of an application, with the number of configurations that it owns."""
+
+    application: str
+    applied_count: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,10 +120,8 @@ class Lease:
 
 def check_repository(text: str, field: str, violations: Violations) -> None:
     """Add a fault unless a text can name a repository, without a password."""
-    _check_printable(text, field, MAX_REPOSITORY_LENGTH, violations)
-    if not text:
-        violations.add(field, "is required")
-    elif _has_credentials(text):
+    _check_required(text, field, MAX_REPOSITORY_LENGTH, violations)
+    if _has_credentials(text):
         violations.add(field, "must not have credentials: leave out the user and the password in front of @")
 
 

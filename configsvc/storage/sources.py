@@ -1,39 +1,21 @@
 """SQL of sources and of their marks."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
 
 from asyncpg import Record
 
 from configsvc.domain.etags import etag_of
 from configsvc.domain.models import ApplicationRef
 from configsvc.domain.scope import Scope
-from configsvc.domain.sources import AppliedConfiguration, AppliedPage, Source, SourceRevision
+from configsvc.domain.sources import AppliedConfiguration, AppliedPage, Source, SourceRevision, SourceState
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import id_and_name, queries
 
 _SQL = queries("sources")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedSource:
-    """The source of an application, locked until the end of the transaction."""
-
-    application_id: str
-    applied: SourceRevision
-    version: int
-    apply_time: datetime
-    applied_by: str
-
-    @property
-    def etag(self) -> str:
-        """The etag of the source."""
-        return etag_of(self.application_id, self.version, self.apply_time)
-
-
-def _locked(row: Record) -> LockedSource:
-    return LockedSource(
+def _state(row: Record) -> SourceState:
+    return SourceState(
         application_id=row["application_id"],
         applied=_applied(row),
         version=row["version"],
@@ -46,26 +28,26 @@ def _applied(row: Record) -> SourceRevision:
     return SourceRevision(repository=row["repository"], path=row["path"], commit=row["commit"])
 
 
-async def lock(connection: Connection, application_id: str) -> LockedSource | None:
+async def lock(connection: Connection, application_id: str) -> SourceState | None:
     """Lock and return the source of an application, waiting for other transactions; None if it has none."""
     row = await connection.fetchrow(_SQL["lock"], application_id)
-    return _locked(row) if row else None
+    return _state(row) if row else None
 
 
 async def insert(
     connection: Connection, application_id: str, revision: SourceRevision, actor: str
-) -> LockedSource | None:
+) -> SourceState | None:
     """Give an application its source; return None if it got one meanwhile."""
     texts = (revision.repository, revision.path, revision.commit)
     row = await connection.fetchrow(_SQL["insert"], application_id, *texts, actor)
-    return _locked(row) if row else None
+    return _state(row) if row else None
 
 
-async def update(connection: Connection, application_id: str, commit: str, actor: str) -> LockedSource:
+async def update(connection: Connection, application_id: str, commit: str, actor: str) -> SourceState:
     """Note the commit that was applied last."""
     row = await connection.fetchrow(_SQL["update"], application_id, commit, actor)
     assert row is not None
-    return _locked(row)
+    return _state(row)
 
 
 async def delete(connection: Connection, application_id: str) -> None:

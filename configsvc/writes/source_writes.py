@@ -14,12 +14,11 @@ from configsvc.domain.errors import (
 from configsvc.domain.models import ApplicationRef, Done, Effect, IdRef, KeyRef, WriteContext, Written
 from configsvc.domain.preconditions import Precondition
 from configsvc.domain.scope import Only, Scope
-from configsvc.domain.sources import Source, SourceChange
+from configsvc.domain.sources import Source, SourceChange, SourceState
 from configsvc.domain.writes import BatchWrite, Deletion, Owner
 from configsvc.storage import applications, configuration_writes, sources
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
-from configsvc.storage.sources import LockedSource
 from configsvc.writes import idempotency
 from configsvc.writes.atomic_batch import (
     AtomicBatches,
@@ -48,7 +47,7 @@ class _Taken:
     """The source of an application, locked for this transaction. `is_new`: this transaction made it."""
 
     owner: Owner
-    source: LockedSource
+    source: SourceState
     is_new: bool
 
 
@@ -95,7 +94,7 @@ class SourceWrites:
             return repeated(effects, earlier.changed), _source_of(kept, change), False
         checked = await first_check(connection, preconditions)
         taken = await _take(connection, change, context)
-        executed = await self._write(connection, taken.owner, change, writes)
+        executed = await self._write(connection, taken.owner, change, writes, context)
         source = await _note(connection, taken, change, writes, executed.outcomes, context)
         if not context.validate_only:
             effects = (*executed.effects, _effect_of(source))
@@ -104,12 +103,17 @@ class SourceWrites:
         return executed, source, taken.is_new and not context.validate_only
 
     async def _write(
-        self, connection: Connection, owner: Owner, change: SourceChange, writes: Sequence[BatchWrite]
+        self,
+        connection: Connection,
+        owner: Owner,
+        change: SourceChange,
+        writes: Sequence[BatchWrite],
+        context: WriteContext,
     ) -> Executed:
         if not writes:
             return Executed(outcomes=(), changed=None)
-        scope = Only(frozenset({owner.id}))
-        own = [replace(write, context=replace(write.context, scope=scope)) for write in writes]
+        within = replace(context, scope=Only(frozenset({owner.id})))
+        own = [replace(write, context=within) for write in writes]
         outcomes = await self._batches.execute(connection, own, with_config=False)
         if not change.adopt:
             outcomes = await _without_foreign(connection, owner, writes, outcomes)
@@ -142,7 +146,7 @@ async def _take(connection: Connection, change: SourceChange, context: WriteCont
 
 async def _make(
     connection: Connection, owner: Owner, change: SourceChange, context: WriteContext
-) -> LockedSource | None:
+) -> SourceState | None:
     if change.expected_etag:
         raise VersionMismatchError(expected=None, current=0)
     if not change.adopt and await applications.has_configurations(connection, owner.name):
@@ -150,7 +154,7 @@ async def _make(
     return await sources.insert(connection, owner.id, change.revision, context.actor)
 
 
-def _check_owner(owner: Owner, change: SourceChange, source: LockedSource) -> None:
+def _check_owner(owner: Owner, change: SourceChange, source: SourceState) -> None:
     applied = source.applied
     if (applied.repository, applied.path) != (change.revision.repository, change.revision.path):
         raise SourceMismatchError(owner.name, repository=applied.repository, path=applied.path, commit=applied.commit)
@@ -163,7 +167,7 @@ async def _without_foreign(
 ) -> tuple[Outcome, ...]:
     """Return the outcomes, with errors in place of those of configurations that existed and have no mark."""
     existing = {index: found for index, outcome in enumerate(outcomes) if (found := _existing_id(outcome))}
-    marked = await sources.marked(connection, owner.id, existing.values())
+    marked = await sources.marked(connection, owner.id, existing.values()) if existing else frozenset[str]()
     return tuple(
         SourceNotAdoptedError("configuration", str(writes[index]))
         if index in existing and existing[index] not in marked
@@ -191,10 +195,13 @@ async def _note(
 ) -> Done[Source]:
     """Bring the marks and the source up to date; return the source."""
     owner, source = taken.owner, taken.source
-    marks = await sources.unmark(connection, owner.id, {*change.released_ids, *_deleted(writes, outcomes)})
+    marks = 0
+    if removed := {*change.released_ids, *_deleted(writes, outcomes)}:
+        marks += await sources.unmark(connection, owner.id, removed)
     if gone := _gone(owner, writes, outcomes):
         marks += await sources.unmark_gone(connection, owner.id, gone)
-    marks += await sources.mark(connection, owner.id, _left(writes, outcomes))
+    if left := _left(writes, outcomes):
+        marks += await sources.mark(connection, owner.id, left)
     if not taken.is_new and (marks or source.applied.commit != change.revision.commit):
         source = await sources.update(connection, owner.id, change.revision.commit, context.actor)
     return Done(

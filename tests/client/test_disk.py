@@ -37,7 +37,7 @@ async def test_a_program_starts_from_the_copy_while_the_service_is_away_and_says
     await put(psql, "limits", '{"n": 1, "large": 9007199254740991, "small": 1e-7}')
     async with served(database_url, listen), client_of(listen, disk_folder=folder) as configs:
         first = configs["limits"]
-    async with client_of(listen, disk_folder=folder, start_timeout=0.5) as configs:
+    async with client_of(listen, disk_folder=folder, start_timeout=1.0) as configs:
         assert configs["limits"] == first == {"n": 1, "large": 9007199254740991, "small": 1e-7}
         assert (configs.status.source, configs.status.is_connected) == ("disk", False)
         assert 0 < configs.staleness < 60
@@ -70,7 +70,7 @@ async def test_the_age_of_the_copy_counts_as_staleness(
     await put(psql, "limits", "{}")
     async with served(database_url, listen), client_of(listen, disk_folder=folder):
         pass
-    options: dict[str, Any] = {"disk_folder": folder, "start_timeout": 0.3, "on_stale": "raise"}
+    options: dict[str, Any] = {"disk_folder": folder, "start_timeout": 1.0, "on_stale": "raise"}
     async with client_of(listen, stale_after=0.01, **options) as configs:
         with pytest.raises(StaleError):
             _ = configs["limits"]

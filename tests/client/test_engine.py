@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import permutations
 
 import pytest
 from hypothesis import given
@@ -122,6 +123,15 @@ def test_a_rename_leaves_nothing_under_the_old_name() -> None:
     step = engine.receive(complete(11, puts("new", 2, id="a"), puts("old", 2, id="b")))
     assert versions(step.view) == {"new": 2, "old": 2}
     assert {change.name for change in step.changes} == {"new", "old", "other"}
+
+
+@pytest.mark.parametrize("order", list(permutations(range(3))))
+def test_names_move_between_configurations_in_one_commit_in_whatever_order(order: tuple[int, ...]) -> None:
+    engine = synced(puts("one", id="a"), puts("two", id="b"), puts("three", id="c"))
+    events = (puts("two", 2, id="a"), removes("two", id="b"), puts("one", 3, id="c"))
+    step = engine.receive(complete(11, *[events[place] for place in order]))
+    assert versions(step.view) == {"two": 2, "one": 3}
+    assert {change.name for change in step.changes} == {"one", "two", "three"}
 
 
 def test_a_change_says_what_was_before_and_who_made_it() -> None:
