@@ -8,6 +8,7 @@ import asyncpg
 
 from configsvc.storage.database_url import connect_arguments
 from configsvc.storage.queries import queries
+from configsvc.storage.session_settings import LOOKUP_PLANNER
 
 # In quotes, because asyncpg's classes take type arguments only in its stubs.
 Session: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
@@ -35,7 +36,8 @@ class SessionRefusedError(Exception):
 class ReadSession(asyncpg.Connection):  # type: ignore[type-arg]
     """A session whose planner follows the kind of its work."""
 
-    _planner: dict[str, str] | None = None
+    # As READ_SETTINGS leave it.
+    _planner: dict[str, str] | None = LOOKUP_PLANNER
 
     async def plan_with(self, settings: dict[str, str]) -> None:
         """Give the planner these settings, unless it has them from the work before. Raises what asyncpg raises."""

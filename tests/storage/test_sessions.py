@@ -81,6 +81,23 @@ async def check_sessions(url: str) -> None:
                 assert settings["plan_cache_mode"] == ("force_generic_plan" if read_only == "on" else "auto")
 
 
+async def test_lookups_keep_their_plans_and_lists_plan_for_their_filters_on_the_same_connections(
+    database_url: str,
+) -> None:
+    async with open_database(database_url, turn=connection_turn) as database:
+        for _ in range(2):
+            for taken, mode, scans in (
+                (database.read, "force_generic_plan", "off"),
+                (database.read_list, "force_custom_plan", "on"),
+                (database.catch_up, "force_generic_plan", "off"),
+                (database.read_snapshot, "force_custom_plan", "on"),
+            ):
+                async with taken() as connection:
+                    assert await connection.fetchval("SHOW plan_cache_mode") == mode
+                    assert await connection.fetchval("SHOW enable_seqscan") == scans
+        assert (database.reads.get_size(), database.watches.get_size()) == (1, 1)
+
+
 async def test_every_pool_has_its_settings_whatever_the_database_presets(preset_url: str) -> None:
     await check_sessions(preset_url)
 
