@@ -75,7 +75,7 @@ def test_the_wheel_with_tools_checks_a_tree_without_the_server(wheel: Path, tmp_
     folder.mkdir(parents=True)
     (folder / "web.json").write_text('{"type": "object"}', encoding="utf-8")
     checked = tools.run(tools.configsvc, "sync", "plan", "--offline", tmp_path / "tree")
-    assert (checked.returncode, checked.stdout) == (0, "0 configurations and 1 schemas are valid\n")
+    assert (checked.returncode, checked.stdout) == (0, "0 configurations and 1 schema are valid\n")
 
 
 def test_a_server_without_a_database_says_in_one_line_what_it_needs(wheel: Path, tmp_path: Path) -> None:
