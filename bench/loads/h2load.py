@@ -14,6 +14,8 @@ from bench.peers.provider import HEADER
 CONNECTIONS, STREAMS = 8, 16
 # One request at a time on each.
 HTTP1_CONNECTIONS = 64
+# A shorter run may end before the first answer, on a busy machine.
+LEAST_SECONDS = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +35,7 @@ class H2load:
 
     async def run(self, seconds: float) -> str:
         """Run for a number of seconds and return the output of h2load. Raises RuntimeError if it fails."""
-        load = ["-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", f"{seconds * 1000:.0f}ms", "-d", str(self.body)]
+        load = ["-c", str(CONNECTIONS), "-m", str(STREAMS), "-D", _duration(seconds), "-d", str(self.body)]
         headers = ["-H", "content-type: application/grpc", "-H", "te: trailers"]
         if self.authorization:
             headers += ["-H", f"{HEADER}: {self.authorization}"]
@@ -46,9 +48,13 @@ class H2load:
 
 async def http1(url: str, answer_bytes: int, seconds: float, *headers: str) -> Done:
     """Repeat a GET over HTTP/1.1 for a number of seconds. Raises RuntimeError if an answer has another length."""
-    load = ["--h1", "-c", str(HTTP1_CONNECTIONS), "-D", f"{seconds * 1000:.0f}ms"]
+    load = ["--h1", "-c", str(HTTP1_CONNECTIONS), "-D", _duration(seconds)]
     named = [part for header in headers for part in ("-H", header)]
     return _done(await output_of(program("h2load"), *load, *named, url), answer_bytes)
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(seconds, LEAST_SECONDS) * 1000:.0f}ms"
 
 
 def _done(printed: str, answer_bytes: int) -> Done:
