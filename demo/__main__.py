@@ -1,7 +1,8 @@
-"""Load configurations into a running service, change some, and show the events that a watch receives."""
+"""Load configurations into a running service, change some, and show the changes that the client library sees."""
 
 import argparse
 import asyncio
+import json
 import os
 import sys
 import time
@@ -9,16 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import grpc
 from rich.console import Console
 
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from configapi.v1.server_service_pb2 import GetServerStatusRequest
 from configapi.v1.server_service_pb2_grpc import ServerServiceStub
+from configsvc.client import ConfigError, Snapshot
 from demo.files import Item, default_folder, find
 from demo.report import make_console, progress_bar, show_counts, show_events, show_latency, show_skipped
 from demo.watcher import Watcher
@@ -31,8 +36,6 @@ FIRST_CALL_LIMIT_SECONDS = 5.0
 ARRIVAL_LIMIT_SECONDS = 15.0
 PATCHED = 5
 PAGE_SIZE = 200
-# Others may write during the list; then it is compared again.
-COMPARISONS = 10
 
 Fault = TypeVar("Fault", bound=Exception)
 
@@ -75,15 +78,12 @@ async def run(options: Options, console: Console) -> None:
     items = _read_files(options, console)
     async with grpc.aio.insecure_channel(options.address, options=_channel_options(options.address)) as channel:
         await _greet(channel, options.address, console)
-        configurations = ConfigurationServiceStub(channel)
-        watcher = Watcher(configurations)
-        async with asyncio.TaskGroup() as tasks:
-            watching = tasks.create_task(watcher.run())
-            await watcher.synced()
-            console.print(f"The watch starts with {len(watcher.view)} configurations at revision {watcher.revision}.")
+        watcher = Watcher(options.address, dict.fromkeys(item.application for item in items))
+        async with watcher.running():
+            count = sum(len(client.snapshot()) for client in watcher.clients.values())
+            console.print(f"The watch starts with {count} configurations at revision {watcher.revision}.")
             await _write_and_show(Writer(channel), watcher, items, options.rows, console)
-            await _compare(watcher, configurations, console)
-            watching.cancel()
+            await _compare(watcher, ConfigurationServiceStub(channel), console)
 
 
 def _channel_options(address: str) -> tuple[tuple[str, int], ...]:
@@ -125,14 +125,13 @@ async def _greet(channel: grpc.aio.Channel, address: str, console: Console) -> N
 async def _write_and_show(writer: Writer, watcher: Watcher, items: Sequence[Item], rows: int, console: Console) -> None:
     loaded = await _load(writer, items, console)
     await _arrival(watcher, writer.last_revision)
-    show_events(console, "Events of the load", watcher.changes, writer.sent, rows=rows)
-    seen = len(watcher.changes)
-    await _change(writer, loaded)
-    await _arrival(watcher, writer.last_revision)
-    load, changes = watcher.changes[:seen], watcher.changes[seen:]
+    load = watcher.take()
+    show_events(console, "Events of the load", load, writer.sent, rows=rows)
+    await _change(writer, watcher, loaded)
+    changes = watcher.take()
     show_events(console, "Events of the changes", changes, writer.sent, rows=len(changes))
     console.print("\nSummary")
-    show_counts(console, watcher.changes)
+    show_counts(console, [*load, *changes])
     show_latency(console, load, writer.sent, writes=f"load, {CONCURRENCY} writes at a time")
     show_latency(console, changes, writer.sent, writes="changes, one at a time")
 
@@ -151,11 +150,16 @@ async def _load(writer: Writer, items: Sequence[Item], console: Console) -> list
     return loaded
 
 
-async def _change(writer: Writer, loaded: Sequence[Configuration]) -> None:
+async def _change(writer: Writer, watcher: Watcher, loaded: Sequence[Configuration]) -> None:
     for configuration in loaded[:PATCHED]:
         await writer.patch(configuration)
-    await writer.rename(loaded[len(loaded) // 2])
+    renamed = loaded[len(loaded) // 2]
+    await writer.free_new_name(renamed)
+    # Several changes of a name that nobody has read yet are one.
+    await _arrival(watcher, writer.last_revision)
+    await writer.rename(renamed)
     await writer.delete(loaded[-1])
+    await _arrival(watcher, writer.last_revision)
 
 
 async def _arrival(watcher: Watcher, revision: int) -> None:
@@ -167,30 +171,34 @@ async def _arrival(watcher: Watcher, revision: int) -> None:
 
 
 async def _compare(watcher: Watcher, configurations: "ConfigurationServiceAsyncStub", console: Console) -> None:
-    """Compare the watcher's view with the list at the same revision. Raises DemoError if they differ."""
-    for _ in range(COMPARISONS):
-        listed, revision = await _list_all(configurations)
-        await _arrival(watcher, revision)
-        if watcher.revision == revision:
-            break
-    else:
-        raise DemoError(
-            "cannot compare: because of other writers, the list and the watch never showed the same revision"
-        )
-    console.print(f"  revision  {revision}")
-    if listed != watcher.view:
-        raise DemoError(f"the replayed view differs from ListConfigurations at revision {revision}")
-    console.print(f"  check     the replayed view equals ListConfigurations: {len(listed)} configurations")
+    """Compare the view of each client with the list at its revision. Raises DemoError if they differ."""
+    count = 0
+    for application, client in watcher.clients.items():
+        view = client.snapshot()
+        listed = await _list_all(configurations, application, view)
+        if listed != {name: (one.version, one.content) for name, one in view.configurations.items()}:
+            raise DemoError(f"the view of {application} differs from ListConfigurations at revision {view.revision}")
+        count += len(listed)
+    console.print(f"  check     the views equal ListConfigurations: {count} configurations")
 
 
-async def _list_all(configurations: "ConfigurationServiceAsyncStub") -> tuple[dict[str, Configuration], int]:
-    listed: dict[str, Configuration] = {}
-    request = ListConfigurationsRequest(page_size=PAGE_SIZE)
+async def _list_all(
+    configurations: "ConfigurationServiceAsyncStub", application: str, view: Snapshot
+) -> dict[str, tuple[int, Any]]:
+    """Return the versions and contents as of a view."""
+    listed: dict[str, tuple[int, Any]] = {}
+    request = ListConfigurationsRequest(
+        selector=ConfigurationSelector(application=ApplicationRef(name=application)),
+        format=CONTENT_FORMAT_JSON,
+        as_of_revision=view.revision,
+        epoch=view.epoch,
+        page_size=PAGE_SIZE,
+    )
     while True:
         page = await configurations.ListConfigurations(request, timeout=CALL_LIMIT_SECONDS)
-        listed.update((configuration.id, configuration) for configuration in page.configurations)
+        listed.update((one.name, (one.version, json.loads(one.config_json))) for one in page.configurations)
         if not page.next_page_token:
-            return listed, page.revision
+            return listed
         request.page_token = page.next_page_token
 
 
@@ -204,6 +212,8 @@ def main(arguments: Sequence[str]) -> int:
         faults.append("interrupted")
     except* DemoError as group:
         faults += map(str, _leaves(group))
+    except* ConfigError as group:
+        faults += (f"the client failed: {error}" for error in _leaves(group))
     except* grpc.aio.AioRpcError as group:
         faults += (f"the service returned {error.code().name}: {error.details()}" for error in _leaves(group))
     for fault in faults:

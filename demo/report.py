@@ -9,7 +9,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from configapi.v1.change_pb2 import ChangeType
 from demo.watcher import Sighting
 
 # Wide enough for each event to fit on one line.
@@ -31,17 +30,9 @@ def progress_bar(console: Console) -> Progress:
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
-def change_type(sighting: Sighting) -> str:
-    """Return the type of a change, without the prefix of its enum; the number of one that is unknown here."""
-    try:
-        return ChangeType.Name(sighting.event.change).removeprefix("CHANGE_TYPE_")
-    except ValueError:
-        return str(sighting.event.change)
-
-
 def latency(sighting: Sighting, sent: Sent) -> float | None:
     """Return the seconds from sending a write to the arrival of its event; None for another client's write."""
-    moment = sent.get((sighting.revision, sighting.event.configuration.id))
+    moment = sent.get((sighting.change.revision, sighting.resource_id))
     return None if moment is None else sighting.arrived - moment
 
 
@@ -76,15 +67,14 @@ def _table(sightings: Sequence[Sighting], sent: Sent) -> Table:
 
 
 def _row(sighting: Sighting, sent: Sent) -> tuple[Text, ...]:
-    kind = change_type(sighting)
-    configuration = sighting.event.configuration
+    change = sighting.change
     return (
-        Text(str(sighting.revision)),
-        Text(kind, style=COLOURS.get(kind, "")),
-        Text(f"{configuration.application}:{configuration.name}"),
-        Text(sighting.event.origin.actor),
+        Text(str(change.revision)),
+        Text(sighting.kind, style=COLOURS[sighting.kind]),
+        Text(f"{sighting.application}:{change.name}"),
+        Text(change.actor),
         Text(_milliseconds(latency(sighting, sent))),
-        Text(sighting.event.origin.reason),
+        Text(change.reason),
     )
 
 
@@ -94,7 +84,7 @@ def _milliseconds(seconds: float | None) -> str:
 
 def show_counts(console: Console, sightings: Sequence[Sighting]) -> None:
     """Print the number of events of each type."""
-    counts = Counter(map(change_type, sightings))
+    counts = Counter(sighting.kind for sighting in sightings)
     shown = ", ".join(f"{count} {kind}" for kind, count in sorted(counts.items())) or "none"
     console.print(f"  events    {shown}")
 

@@ -1,86 +1,82 @@
-"""A watch that records its events and replays them into a view."""
+"""The client library for each application of the demo, and the changes that it shows."""
 
 import asyncio
 import time
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from google.protobuf.duration_pb2 import Duration
+from configsvc.client import Change, ConfigClient
 
-from configapi.v1.change_pb2 import CHANGE_TYPE_UNSPECIFIED
-from configapi.v1.configuration_service_pb2 import (
-    EFFECT_REMOVE,
-    EFFECT_SET,
-    ConfigurationEvent,
-    WatchConfigurationsRequest,
-    WatchConfigurationsResponse,
-)
-
-if TYPE_CHECKING:
-    from configapi.v1.configuration_pb2 import Configuration
-    from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceAsyncStub
-
-# Bookmarks report commits that changed no configuration.
-PROGRESS_INTERVAL = Duration(nanos=200_000_000)
+# Three bookmarks come within this time: they tell of commits that changed nothing of an application.
+STALE_SECONDS = 0.6
+START_SECONDS = 15.0
+POLL_SECONDS = 0.005
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sighting:
-    """An event, its commit, and the time of its arrival by the monotonic clock."""
+    """A change of an application, and the time of its arrival by the monotonic clock."""
 
-    revision: int
+    application: str
     arrived: float
-    event: ConfigurationEvent
+    change: Change
+
+    @property
+    def resource_id(self) -> str:
+        """The id of the configuration."""
+        found = self.change.after or self.change.before
+        assert found is not None
+        return found.id
+
+    @property
+    def kind(self) -> str:
+        """The type of the change. A rename deletes one name and creates another."""
+        if self.change.before is None:
+            return "CREATED"
+        return "UPDATED" if self.change.after else "DELETED"
 
 
 class Watcher:
-    """A watch of all configurations."""
+    """The clients of some applications."""
 
-    def __init__(self, configurations: "ConfigurationServiceAsyncStub") -> None:
-        self._configurations = configurations
-        self._progress = asyncio.Condition()
-        self._incomplete: list[Sighting] = []
-        self._synced = False
-        self.revision = 0
-        self.view: dict[str, Configuration] = {}
-        self.changes: list[Sighting] = []
+    def __init__(self, address: str, applications: Iterable[str]) -> None:
+        self.clients = {
+            name: ConfigClient(
+                address, application=name, stale_after=STALE_SECONDS, on_stale="keep", start_timeout=START_SECONDS
+            )
+            for name in applications
+        }
+        self._changes: list[Sighting] = []
 
-    async def run(self) -> None:
-        """Watch until cancelled. Raises AioRpcError."""
-        async for message in self._configurations.WatchConfigurations(
-            WatchConfigurationsRequest(progress_interval=PROGRESS_INTERVAL)
-        ):
-            self._receive(message, time.monotonic())
-            async with self._progress:
-                self._progress.notify_all()
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator[None]:
+        """Start the clients, and close them at the end. Raises ConfigError."""
+        # Closed first, the clients let those who read their changes end.
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as clients:
+            for name, client in self.clients.items():
+                await clients.enter_async_context(client)
+                tasks.create_task(self._read(name, client))
+            yield
 
-    async def synced(self) -> None:
-        """Wait until the snapshot is complete."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self._synced)
+    async def _read(self, application: str, client: ConfigClient) -> None:
+        async for change in client.changes():
+            self._changes.append(Sighting(application=application, arrived=time.monotonic(), change=change))
+
+    def take(self) -> list[Sighting]:
+        """Return what has arrived since the last time, in the order of the commits."""
+        taken, self._changes = self._changes, []
+        return sorted(taken, key=lambda sighting: sighting.change.revision)
+
+    @property
+    def revision(self) -> int:
+        """The revision up to which everything has arrived."""
+        return min(client.status.revision for client in self.clients.values())
 
     async def reached(self, revision: int) -> None:
         """Wait until everything up to the revision has arrived."""
-        async with self._progress:
-            await self._progress.wait_for(lambda: self.revision >= revision)
-
-    def _receive(self, message: WatchConfigurationsResponse, arrived: float) -> None:
-        self._incomplete += (
-            Sighting(revision=message.revision, arrived=arrived, event=event) for event in message.events
-        )
-        # Everything up to a token is applied together: a commit, or the snapshot.
-        if message.resume_token:
-            for sighting in self._incomplete:
-                self._apply(sighting)
-            self._incomplete.clear()
-            self.revision = message.revision
-            self._synced = self._synced or message.synced
-
-    def _apply(self, sighting: Sighting) -> None:
-        event = sighting.event
-        if event.effect == EFFECT_REMOVE:
-            self.view.pop(event.configuration.id, None)
-        elif event.effect == EFFECT_SET:
-            self.view[event.configuration.id] = event.configuration
-        if event.change != CHANGE_TYPE_UNSPECIFIED:
-            self.changes.append(sighting)
+        while self.revision < revision:  # noqa: ASYNC110  # a client says no more than its status
+            await asyncio.sleep(POLL_SECONDS)
+        # The views are there before those who wait for changes run.
+        for _ in range(3):
+            await asyncio.sleep(0)

@@ -122,10 +122,16 @@ class Writer:
         )
         await self._timed(self._configurations.UpdateConfiguration(request, timeout=CALL_LIMIT_SECONDS))
 
+    async def free_new_name(self, configuration: Configuration) -> None:
+        """Delete a configuration that an earlier run left with the name that this one is to get."""
+        key = ConfigurationKey(application=configuration.application, name=configuration.name + RENAMED_SUFFIX)
+        request = DeleteConfigurationRequest(key=key, allow_missing=True, reason="demo: left by an earlier run")
+        answer = await self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
+        self.last_revision = max(self.last_revision, answer.revision)
+
     async def rename(self, configuration: Configuration) -> None:
-        """Rename it. First delete a configuration that an earlier run left with the new name."""
+        """Rename it."""
         new_name = configuration.name + RENAMED_SUFFIX
-        await self._delete_if_there(ConfigurationKey(application=configuration.application, name=new_name))
         request = UpdateConfigurationRequest(
             id=configuration.id, configuration=Configuration(name=new_name), reason="demo: rename"
         )
@@ -136,10 +142,6 @@ class Writer:
         request = DeleteConfigurationRequest(id=configuration.id, reason="demo: delete")
         call = self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
         await self._timed(call, configuration.id)
-
-    async def _delete_if_there(self, key: ConfigurationKey) -> None:
-        request = DeleteConfigurationRequest(key=key, allow_missing=True, reason="demo: left by an earlier run")
-        await self._configurations.DeleteConfiguration(request, timeout=CALL_LIMIT_SECONDS)
 
     async def _timed(self, call: Awaitable[Answer], resource_id: str | None = None) -> Answer:
         # grpc.aio sends a call in the next turn of the event loop, which is after this.

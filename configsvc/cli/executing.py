@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from configsvc.cli.documents import parse_json, pretty_json, yaml_text
-from configsvc.cli.failures import CliError, UsageError
+from configsvc.cli.failures import UsageError
 from configsvc.cli.files import replace_file
 from configsvc.cli.following import Events, Followed, Waiting, talk
 from configsvc.cli.keys import key_of, key_text
@@ -45,8 +45,6 @@ def run(
     disk_copy: str | None,
 ) -> None:
     """Run the program until it ends. Raises CliError or typer.Exit."""
-    if not hasattr(signal, "sigwaitinfo"):
-        raise CliError("exec works on Linux only")
     # First of all, before anything of this program is among them.
     inherited, descriptors = dict(os.environb), inherited_descriptors()
     prefixes = _prefixes(configurations, prefix)

@@ -8,6 +8,7 @@ import typer
 
 from configsvc.cli.commands import command, seconds
 from configsvc.cli.completion import complete_keys, complete_targets
+from configsvc.cli.failures import CliError
 from configsvc.cli.session import Session
 
 
@@ -95,6 +96,13 @@ def exec_command(
     They are environment variables, or a file. The program starts when all of them are there; --timeout limits the wait,
     30s by default. The exit code is that of the program, or 128 and the number of the signal that ended it.
     """
+    # Before what does the work is imported, which fails on other systems.
+    system = import_module("platform").system()
+    if system != "Linux":
+        raise CliError(
+            f"exec works on Linux only, and this is {'macOS' if system == 'Darwin' else system}",
+            hint="`configsvc config get APPLICATION/NAME` prints a content everywhere, for a program to read.",
+        )
     import_module("configsvc.cli.executing").run(
         session,
         program,

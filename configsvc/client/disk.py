@@ -4,6 +4,8 @@ import hashlib
 import json
 import logging
 import os
+import re
+import stat
 import tempfile
 import time
 from contextlib import suppress
@@ -15,8 +17,14 @@ from configsvc.client.repetition import Repetition
 from configsvc.client.settings import Settings, Tls
 from configsvc.client.view import Configuration, View
 
+# The age of a file beside the copies that nobody can still be writing.
+LEFT_SECONDS = 3600.0
+
 _FORMAT = 2
 _FIELDS = ("id", "name", "version", "revision", "text", "schema", "schema_version", "updated_by")
+
+# As mkstemp names them: see `Disk._replace`.
+_TEMPORARY = re.compile(r"\..+-[0-9a-f]{16}-[a-z0-9_]{8}\.tmp")
 
 log = logging.getLogger("configsvc.client")
 
@@ -45,6 +53,7 @@ class Disk:
         digest = hashlib.sha256(self._key.encode()).hexdigest()[:16]
         self.file = Path(folder) / f"{settings.application}-{digest}.json"
         self._failures = Repetition()
+        self._has_removed_left = False
 
     def load(self) -> Copy | None:
         """Return what was saved last; None if there is nothing, or nothing that can be trusted."""
@@ -72,6 +81,9 @@ class Disk:
 
     def _replace(self, data: bytes) -> None:
         self.file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not self._has_removed_left:
+            self._has_removed_left = True
+            _remove_left(self.file.parent)
         # Only its owner can read it, as mkstemp makes it.
         descriptor, name = tempfile.mkstemp(dir=self.file.parent, prefix=f".{self.file.stem}-", suffix=".tmp")
         try:
@@ -84,6 +96,21 @@ class Disk:
             with suppress(OSError):
                 Path(name).unlink()
             raise
+
+
+def _remove_left(folder: Path) -> None:
+    """Remove what processes that were killed while they saved have left, of this user alone."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            # Another process may remove it, too.
+            with suppress(OSError):
+                if _TEMPORARY.fullmatch(entry.name) and _is_left(entry.stat(follow_symlinks=False)):
+                    Path(entry.path).unlink()
+
+
+def _is_left(found: os.stat_result) -> bool:
+    is_own = stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid()
+    return is_own and time.time() - found.st_mtime > LEFT_SECONDS
 
 
 def _encode(copy: Copy, key: str) -> bytes:

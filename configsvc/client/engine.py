@@ -201,6 +201,7 @@ def _origins(old: View, events: Iterable[Event]) -> dict[str, Event | None]:
     touched: dict[str, Event | None] = {}
     for event in events:
         known = old.by_id.get(event.configuration.id)
-        names = {event.configuration.name} if known is None else {known.name, event.configuration.name}
-        touched.update(dict.fromkeys(names, event))
+        if known:
+            touched[known.name] = event
+        touched[event.configuration.name] = event
     return touched

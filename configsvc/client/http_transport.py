@@ -8,6 +8,7 @@ import encodings.idna  # noqa: F401  # pyright: ignore[reportUnusedImport]  # na
 import json
 import socket
 import ssl
+import time
 from collections.abc import AsyncGenerator, Generator, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
@@ -26,8 +27,9 @@ CONNECT_SECONDS = 10.0
 # The addresses of a name that one attempt tries.
 MOST_ADDRESSES = 8
 CHUNK_BYTES = 65_536
-# Of the body of an error.
+# Of the body of an error, whose end may never come.
 ERROR_BYTES = 1024 * 1024
+ERROR_SECONDS = 2.0
 _PATH = "/api/v1/configurations:watch"
 _EVENTS = "text/event-stream"
 # As those of the gRPC transport: a peer that is gone is noticed after 20 s and three probes in 10 s.
@@ -85,11 +87,11 @@ class HttpTransport:
         # Never by itself: it would not be bounded.
         connection.auto_open = 0
         try:
-            connection.sock = self._secured(connected.dup())
+            secured = connection.sock = self._secured(connected.dup())
             connection.request("POST", self._address.path + _PATH, json.dumps(request), _headers(bearer))
-            connection.sock.settimeout(None)
+            secured.settimeout(None)
             with connection.getresponse() as answer:
-                yield from _messages_of(answer)
+                yield from _messages_of(answer, secured)
         except (OSError, HTTPException) as error:
             yield End(code="UNAVAILABLE", text=f"UNAVAILABLE: {error or type(error).__name__}")
         finally:
@@ -190,9 +192,9 @@ def _headers(bearer: str) -> dict[str, str]:
     return headers | ({"Authorization": f"Bearer {bearer}"} if bearer else {})
 
 
-def _messages_of(answer: HTTPResponse) -> Iterator[Message | End]:
+def _messages_of(answer: HTTPResponse, connection: socket.socket) -> Iterator[Message | End]:
     if answer.status != HTTPStatus.OK:
-        yield _refusal_of(answer)
+        yield _refusal_of(answer, connection)
         return
     kind = answer.headers.get_content_type()
     if kind != _EVENTS:
@@ -207,12 +209,26 @@ def _messages_of(answer: HTTPResponse) -> Iterator[Message | End]:
         yield from map(received, events.feed(chunk))
 
 
-def _refusal_of(answer: HTTPResponse) -> End:
+def _refusal_of(answer: HTTPResponse, connection: socket.socket) -> End:
     """Return the end that an error is. One that is not of the service has no reason, and is tried again."""
     if answer.status // 100 == 3:
         return End(text=f"the answer is a redirect ({answer.status}), which is not followed: set the address itself")
-    body = answer.read(ERROR_BYTES)
     try:
-        return end_of(body.decode())
+        return end_of(_body_of(answer, connection).decode())
     except ValueError:
         return End(code="UNAVAILABLE", text=f"UNAVAILABLE: the answer is HTTP {answer.status}, not of the service")
+
+
+def _body_of(answer: HTTPResponse, connection: socket.socket) -> bytes:
+    """Return the body of an error, as far as it comes in time."""
+    body, until = b"", time.monotonic() + ERROR_SECONDS
+    while len(body) < ERROR_BYTES and (left := until - time.monotonic()) > 0:
+        connection.settimeout(left)
+        try:
+            chunk = answer.read1(CHUNK_BYTES)
+        except TimeoutError:
+            break
+        if not chunk:
+            break
+        body += chunk
+    return body

@@ -109,7 +109,10 @@ class Sources:
         return changed
 
     async def acquire_lease(self, key: LeaseKey, holder: str, seconds: float) -> Lease:
-        """Acquire or extend a lease of the holder, if nobody else has it; return who has it."""
+        """Acquire or extend a lease of the holder, if nobody else has it; return who has it.
+
+        Raises RateLimitedError if the caller has too many leases.
+        """
         for _ in range(TRIES):
             async with self._database.write() as connection:
                 lease = await source_leases.acquire(connection, key, holder, seconds)

@@ -15,6 +15,8 @@ MAX_HOLDER_LENGTH = 256
 MAX_RELEASED = 1000
 MIN_LEASE_SECONDS = 5.0
 MAX_LEASE_SECONDS = 600.0
+# Of one caller, with those that have expired and are not deleted yet.
+MAX_LEASES = 1000
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 # The user of these is often a token.

@@ -3,19 +3,28 @@
 from hashlib import blake2b
 
 from configsvc.domain.content import encode_json
-from configsvc.domain.sources import MAX_LEASE_SECONDS, Lease, LeaseKey
+from configsvc.domain.errors import RateLimitedError
+from configsvc.domain.sources import MAX_LEASE_SECONDS, MAX_LEASES, Lease, LeaseKey
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
+
+RETRY_SECONDS = 10.0
 
 _SQL = queries("source_leases")
 
 
 async def acquire(connection: Connection, key: LeaseKey, holder: str, seconds: float) -> Lease | None:
-    """Acquire or extend a lease, if nobody else has it; return None if another session changed it meanwhile."""
-    arguments = (_digest(key), key.actor, key.repository, key.path, holder, seconds, MAX_LEASE_SECONDS)
+    """Acquire or extend a lease, if nobody else has it; return None if another session changed it meanwhile.
+
+    Raises RateLimitedError if the actor has too many.
+    """
+    arguments = (_digest(key), key.actor, key.repository, key.path, holder, seconds, MAX_LEASE_SECONDS, MAX_LEASES)
     row = await connection.fetchrow(_SQL["acquire"], *arguments)
     if row is None:
         return None
+    if row["acquired"] is None:
+        text = f"the caller has {MAX_LEASES} leases: release some; expired ones are deleted within 10 minutes"
+        raise RateLimitedError(text, retry_seconds=RETRY_SECONDS)
     return Lease(
         acquired=row["acquired"],
         holder=row["holder"],

@@ -49,15 +49,26 @@ WHERE mark.application_id = $1 AND mark.name = ANY ($2::text[])
 -- name: list
 -- At most $5 sources after that of the application $4: of the applications $1 (null: any), the repository $2 and the path
 -- $3 (null: any).
-SELECT
-    s.application_id, a.name AS application, s.repository, s.path, s.commit, s.version, s.apply_time, s.applied_by,
-    (SELECT count(*) FROM applied_configurations AS mark WHERE mark.application_id = s.application_id) AS applied_count
-FROM application_sources AS s
-JOIN applications AS a ON a.id = s.application_id
-WHERE ($1::text[] IS NULL OR s.application_id = ANY ($1)) AND ($2::text IS NULL OR s.repository = $2)
-    AND ($3::text IS NULL OR s.path = $3) AND ($4::text IS NULL OR s.application_id > $4)
-ORDER BY s.application_id
-LIMIT $5;
+-- The marks of the page are counted together.
+WITH page AS (
+    SELECT
+        s.application_id, a.name AS application, s.repository, s.path, s.commit, s.version, s.apply_time, s.applied_by
+    FROM application_sources AS s
+    JOIN applications AS a ON a.id = s.application_id
+    WHERE ($1::text[] IS NULL OR s.application_id = ANY ($1)) AND ($2::text IS NULL OR s.repository = $2)
+        AND ($3::text IS NULL OR s.path = $3) AND ($4::text IS NULL OR s.application_id > $4)
+    ORDER BY s.application_id
+    LIMIT $5
+), counted AS (
+    SELECT application_id, count(*) AS applied_count
+    FROM applied_configurations
+    WHERE application_id = ANY (ARRAY(SELECT application_id FROM page))
+    GROUP BY application_id
+)
+SELECT page.*, coalesce(counted.applied_count, 0) AS applied_count
+FROM page
+LEFT JOIN counted USING (application_id)
+ORDER BY page.application_id;
 
 -- name: list_marks
 -- At most $4 marks after that of the configuration $3, and the source; nulls if the application has none. No row if the

@@ -103,6 +103,12 @@ async def make(service: Service, psql: Session, application: str, owner: Person,
         f"user:{owner.name}",
         f"{application} reason",
     )
+    # One without a job gets another when it has been silent for a minute.
+    await psql.execute(
+        """INSERT INTO pgqueuer (priority, status, entrypoint, dedupe_key, execute_after)
+        VALUES (0, 'queued', 'operation', $1, now() + interval '1 day')""",
+        operation_id,
+    )
     return Target(
         application=application,
         application_id=made.id,

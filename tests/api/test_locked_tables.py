@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
 
 import grpc
 import pytest
@@ -16,12 +15,14 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
 from configapi.v1.selector_pb2 import ConfigurationSelector
+from configsvc.client import ConfigClient
 from configsvc.storage import database as connections
 from configsvc.storage import listener
 from tests.access.people import ROOT, Target, make
 from tests.access.rpcs import REQUESTS, Named
 from tests.api.calls import SHOP, create, create_application
 from tests.api.test_permissions import METHODS, call
+from tests.client.clients import address_of
 from tests.doors.marks import grpc_only
 from tests.operations.operating import imported, item, result_of
 from tests.postgres import plain_connection
@@ -145,14 +146,11 @@ async def check_that_it_goes_on(service: Service) -> None:
     await wait_for_health(service, HealthCheckResponse.SERVING)
     async with asyncio.timeout(LIMIT_SECONDS):
         await create_application(service, "later")
-        watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest())
-        operation = await imported(service, item("web", application="later"))
-        assert result_of(operation).created_count == 1
-        names: set[str] = set()
-        while "web" not in names:
-            message: Any = await watch.read()
-            names |= {event.configuration.name for event in message.events}
-        watch.cancel()
+        async with ConfigClient(address_of(service), application="later") as configs:
+            changes = configs.changes()
+            operation = await imported(service, item("web", application="later"))
+            assert result_of(operation).created_count == 1
+            assert (await anext(changes)).name == "web"
 
 
 async def until_nobody_waits(session: Session) -> None:

@@ -4,15 +4,18 @@ import asyncio
 import re
 import signal
 import socket
+import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.error_reason_pb2 import ErrorReason
 from configsvc.cli.failures import ADVICE, ExitCode
+from configsvc.cli.main import app
 from tests.cli.running import Cli
 from tests.process.running import CONFIGSVC
 from tests.service import running_service
@@ -32,6 +35,19 @@ def test_every_reason_has_an_exit_code_and_a_hint() -> None:
 def test_every_exit_code_is_documented() -> None:
     rows = re.findall(r"^\| (\d+) \|", GUIDE.read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(row) for row in rows] == [code.value for code in ExitCode]
+
+
+@pytest.mark.parametrize(("system", "shown"), [("Darwin", "macOS"), ("Windows", "Windows"), ("FreeBSD", "FreeBSD")])
+def test_exec_says_in_one_line_that_it_works_on_linux_only(
+    system: str, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    # Elsewhere its import fails: the module signal lacks names.
+    monkeypatch.setitem(sys.modules, "configsvc.cli.executing", None)
+    done = CliRunner().invoke(app, ["exec", "--config", "shop/web", "--", "true"])
+    error, hint = done.stderr.splitlines()
+    assert (done.exit_code, error) == (1, f"error: exec works on Linux only, and this is {shown}")
+    assert hint.startswith("hint: `configsvc config get")
 
 
 async def test_a_service_that_is_away_is_unavailable_after_a_few_attempts(tmp_path: Path) -> None:

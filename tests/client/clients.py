@@ -24,6 +24,11 @@ def client_of(address: str, **options: Any) -> ConfigClient:
     return ConfigClient(address, application="shop", **options)
 
 
+def address_of(service: Service) -> str:
+    """Return the address of the door that the stubs of a service use."""
+    return service.address or f"http://{service.http_address}"
+
+
 def addresses_of(service: Service) -> tuple[str, str]:
     """Return the addresses of both doors."""
     return service.address, f"http://{service.http_address}"

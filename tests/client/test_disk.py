@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import stat
 from pathlib import Path
 from typing import Any
@@ -199,6 +200,34 @@ def test_a_copy_has_its_checksum_over_everything(folder: Path) -> None:
 def save_one(disk: Disk, token: str = "one:1") -> None:
     one = configuration("limits")
     disk.save(Copy(view=View(token=token, by_id={one.id: one}, by_name={"limits": one}), confirmed_at=5.0))
+
+
+def save_and_be_killed(folder: Path) -> None:
+    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    save_one(Disk(folder, Settings(address="config:1", application="shop")))
+
+
+def test_what_a_killed_program_left_while_it_saved_is_removed_once_it_is_old(folder: Path) -> None:
+    killed = multiprocessing.get_context("spawn").Process(target=save_and_be_killed, args=(folder,))
+    killed.start()
+    killed.join()
+    left = file_in(folder)
+    others = [folder / name for name in (".shop-notes.tmp", "shop-0123456789abcdef-abcdefgh.tmp", ".env")]
+    link = left.with_name(left.name[:-5] + "1.tmp")
+    link.symlink_to(others[0])
+    for file in others:
+        file.touch()
+    disk = Disk(folder, Settings(address="config:2", application="bank"))
+    save_one(disk)
+    assert left.exists(), "somebody may still be writing it"
+    for file in (left, *others):
+        os.utime(file, (0, 0))
+    # A program looks once, at its first copy.
+    save_one(disk)
+    assert left.exists()
+    disk = Disk(folder, Settings(address="config:2", application="bank"))
+    save_one(disk)
+    assert set(folder.iterdir()) == {disk.file, link, *others}
 
 
 def test_the_copy_of_another_application_is_not_used(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

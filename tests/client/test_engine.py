@@ -125,6 +125,13 @@ def test_a_rename_leaves_nothing_under_the_old_name() -> None:
     assert {change.name for change in step.changes} == {"new", "old", "other"}
 
 
+def test_a_rename_is_the_end_of_one_name_and_then_the_beginning_of_another() -> None:
+    engine = synced(*(puts(f"old-{number}", id=f"id-{number}") for number in range(10)))
+    step = engine.receive(complete(2, *(puts(f"new-{number}", 2, id=f"id-{number}") for number in range(10))))
+    names = [name for number in range(10) for name in (f"old-{number}", f"new-{number}")]
+    assert [change.name for change in step.changes] == names
+
+
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_names_move_between_configurations_in_one_commit_in_whatever_order(order: tuple[int, ...]) -> None:
     engine = synced(puts("one", id="a"), puts("two", id="b"), puts("three", id="c"))

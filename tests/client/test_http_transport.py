@@ -148,6 +148,29 @@ async def test_a_refusal_of_the_service_is_final() -> None:
             await anext(configs.changes())
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_an_error_whose_end_never_comes_is_tried_again_soon(
+    monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    monkeypatch.setattr("configsvc.client.engine.LOST_SECONDS", 1000.0)
+    monkeypatch.setattr("configsvc.client.http_transport.ERROR_SECONDS", 0.1)
+    answer = page("502 Bad Gateway", "Transfer-Encoding: chunked\r\n" if chunked else "")
+    answer = answer.replace(b"<html>", b"6\r\n<html>\r\n") if chunked else answer
+    async with serving(answer, ends=False) as (server, address), starting(address) as configs:
+        await until(lambda: len(server.requests) >= 2)
+        assert "the answer is HTTP 502, not of the service" in configs.status.last_error
+
+
+async def test_a_refusal_of_the_service_is_final_although_its_end_never_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("configsvc.client.engine.LOST_SECONDS", 1000.0)
+    monkeypatch.setattr("configsvc.client.http_transport.ERROR_SECONDS", 0.1)
+    head, _, body = refusal("configsvc").partition(b"\r\n\r\n")
+    answer = head.partition(b"\r\n")[0] + b"\r\n\r\n" + body
+    async with serving(answer, ends=False) as (_, address), starting(address) as configs:
+        with pytest.raises(StoppedError, match="PERMISSION_DENIED: no"):
+            await anext(configs.changes())
+
+
 async def test_a_watch_resumes_from_its_token_behind_the_path_of_a_proxy_and_half_an_event_is_nothing() -> None:
     half = b'event: change\ndata: {"resume_token":"e:2","revision":"2","events":[]}\n'
     async with (

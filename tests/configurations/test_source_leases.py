@@ -141,6 +141,25 @@ async def test_no_caller_can_hold_up_another_one(guarded: Service) -> None:
         await acquire(guarded, "agent", caller="stranger")
 
 
+async def test_a_caller_has_a_limited_number_of_leases_which_it_can_extend_and_release(
+    guarded: Service, psql: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.storage.source_leases.MAX_LEASES", 2)
+    for path in ("a", "b"):
+        assert (await acquire(guarded, "agent", caller="ann", path=path)).acquired
+    # One that has expired counts until it is deleted.
+    await psql.execute(EXPIRE, "agent")
+    with failing(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED") as caught:
+        await acquire(guarded, "agent", caller="ann", path="c")
+    assert "the caller has 2 leases: release some" in (caught.value.details() or "")
+    assert (await acquire(guarded, "agent", caller="ann", path="b")).acquired
+    assert not (await acquire(guarded, "other", caller="ann", path="b")).acquired
+    assert (await acquire(guarded, "agent", caller="bob", path="c")).acquired
+    request = ReleaseSourceLeaseRequest(repository=REPOSITORY, path="a", holder="agent")
+    await guarded.sources.ReleaseSourceLease(request, metadata=bearing("ann"))
+    assert (await acquire(guarded, "agent", caller="ann", path="c")).acquired
+
+
 async def test_a_lease_that_cannot_be_had_is_refused(service: Service) -> None:
     refused: list[tuple[str, dict[str, Any]]] = [
         ("duration", {"duration": None}),

@@ -48,9 +48,11 @@ async def test_the_shipped_configurations_load_twice(service: Service) -> None:
     arguments = ("--address", service.address, "--folder", str(SHIPPED))
     code, output, errors = await demo(*arguments)
     assert (code, errors) == (0, "")
-    assert "10 CREATED, 1 DELETED, 6 UPDATED" in output
-    assert "replayed view equals ListConfigurations: 9 configurations" in output
-    changes = [("UPDATED", "merge_patch")] * 5 + [("UPDATED", "rename"), ("DELETED", "delete")]
+    assert "11 CREATED, 2 DELETED, 5 UPDATED" in output
+    assert "the views equal ListConfigurations: 9 configurations" in output
+    changes = [("UPDATED", "merge_patch")] * 5
+    # The old name is gone, and the new one is there.
+    changes += [("DELETED", "rename"), ("CREATED", "rename"), ("DELETED", "delete")]
     assert rows(output, "Events of the changes") == changes
 
     code, output, errors = await demo(*arguments)
@@ -60,7 +62,7 @@ async def test_the_shipped_configurations_load_twice(service: Service) -> None:
         ("UPDATED", "load again"): 5,
     }
     assert ("DELETED", "left by an earlier run") in rows(output, "Events of the changes")
-    assert "replayed view equals ListConfigurations: 9 configurations" in output
+    assert "the views equal ListConfigurations: 9 configurations" in output
     # No terminal, no escape sequences.
     assert "\x1b" not in output
 
@@ -72,7 +74,7 @@ async def test_real_configurations_load(service: Service) -> None:
     read = re.search(r"Read (\d+) configurations", output)
     assert read
     assert int(read[1]) > 50
-    assert f"replayed view equals ListConfigurations: {int(read[1]) - 1} configurations" in output
+    assert f"the views equal ListConfigurations: {int(read[1]) - 1} configurations" in output
 
 
 async def test_it_says_what_to_do_when_nothing_answers() -> None:

@@ -23,6 +23,28 @@ async def kill_connections(session: Session, application_name: str) -> None:
             await asyncio.sleep(0.01)
 
 
+async def feeds_of(session: Session) -> set[int]:
+    """Return the sessions in which feeds read the log."""
+    rows = await session.fetch(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'configsvc feed' AND datname = current_database()"
+    )
+    return {row["pid"] for row in rows}
+
+
+@asynccontextmanager
+async def half_open(session: Session, proxy: Proxy) -> AsyncGenerator[None]:
+    """Make all present connections half-open; at the end, wait until a feed has noticed it.
+
+    A feed says for a moment only that the database is away, but its next session stays.
+    """
+    before = await feeds_of(session)
+    proxy.strand()
+    yield
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while not await feeds_of(session) - before:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(0.01)
+
+
 @asynccontextmanager
 async def stopped(server: OwnServer) -> AsyncGenerator[None]:
     """Shut PostgreSQL down; start it at the end."""

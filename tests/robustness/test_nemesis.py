@@ -10,7 +10,7 @@ import pytest
 from tests.feed.status import until
 from tests.postgres import plain_connection
 from tests.proxy import Proxy, proxied
-from tests.robustness.faults import crashed, cut, kill_connections, locked, one_way, slow, stalled, stopped
+from tests.robustness.faults import crashed, cut, half_open, kill_connections, locked, one_way, slow, stalled, stopped
 from tests.robustness.form import FORM, PATIENCE_SECONDS, SEED
 from tests.robustness.server import OwnServer
 from tests.robustness.stage import Stage, playing
@@ -63,6 +63,13 @@ async def stranded(arena: Arena) -> AsyncGenerator[None]:
 
 
 @asynccontextmanager
+async def stranded_until_noticed(arena: Arena) -> AsyncGenerator[None]:
+    """Make all present connections half-open, until a service knows of it."""
+    async with plain_connection(arena.server.url) as session, half_open(session, arena.proxy):
+        yield
+
+
+@asynccontextmanager
 async def silenced(arena: Arena) -> AsyncGenerator[None]:
     """Suppress every notification."""
     async with plain_connection(arena.server.url) as session, silenced_notifications(session):
@@ -86,7 +93,8 @@ FAULTS: dict[str, tuple[Fault, tuple[Duration, ...]]] = {
     "nothing reaches the database": (lambda arena: one_way(arena.proxy, arena.proxy.to_server), (Arena.noticed,)),
     "nothing comes from the database": (lambda arena: one_way(arena.proxy, arena.proxy.to_client), (Arena.noticed,)),
     "the network is slow": (lambda arena: slow(arena.proxy), (Arena.writing,)),
-    "connections are half-open": (stranded, (Arena.passing, Arena.noticed)),
+    "connections are half-open": (stranded, (Arena.passing,)),
+    "half-open connections are noticed": (stranded_until_noticed, (Arena.passing,)),
     "notifications are lost": (silenced, (Arena.writing,)),
     "the tables are locked": (all_locked, (Arena.passing, Arena.noticed)),
 }

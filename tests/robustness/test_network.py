@@ -2,9 +2,9 @@
 
 import time
 
-from tests.feed.status import until, until_away, until_lag, until_live
+from tests.feed.status import until_away, until_lag, until_live
 from tests.proxy import far_service
-from tests.robustness.faults import cut, one_way, slow, stalled
+from tests.robustness.faults import cut, half_open, one_way, slow, stalled
 from tests.robustness.form import FORM
 from tests.robustness.stage import Stage, playing, until_delivered
 from tests.service import Service
@@ -55,12 +55,12 @@ async def test_nothing_is_said_while_nothing_comes_from_the_database(database_ur
             await stage.burst()
 
 
-async def test_connections_that_are_half_open_are_noticed(database_url: str) -> None:
+async def test_connections_that_are_half_open_are_noticed(database_url: str, psql: Session) -> None:
     async with far_service(database_url) as (service, proxy), playing(database_url, service) as stage:
         for _ in range(FORM.rounds):
             started = time.monotonic()
-            proxy.strand()
-            await until(lambda answer: not answer.live, service)
+            async with half_open(psql, proxy):
+                pass
             print(f"measured: the feed noticed half-open connections after {time.monotonic() - started:.1f} s")
             await until_live(service)
             await stage.burst()

@@ -535,3 +535,17 @@ async def test_marks_are_found_by_the_application_and_the_configuration(connecti
         indexes, scanned = await plan(connection, "sources", name, *arguments)
         assert name == "mark" or "applied_configurations_pkey" in indexes, name
         assert scanned <= {"application_sources"}, name
+
+
+async def test_the_marks_of_a_page_of_sources_are_counted_in_one_scan_by_index(connection: "Connection") -> None:
+    for arguments in ((None, None, None, None, 51), (None, "repository", "", "0", 51)):
+        nodes = list(nodes_of(await explained(connection, "ANALYZE, FORMAT JSON", "sources", "list", *arguments)))
+        scans = [node for node in nodes if node.get("Relation Name") == "applied_configurations"]
+        assert [node["Actual Loops"] for node in scans] == [1]
+        # It depends on the number of marks that the page has whether the index is better than the table.
+        assert not [node for node in nodes if node.get("Parent Relationship") == "SubPlan"]
+    async with connection.transaction():
+        await connection.execute("SET LOCAL enable_seqscan = off")
+        nodes = list(nodes_of(await explained(connection, "FORMAT JSON", "sources", "list", None, None, None, None, 2)))
+        indexes = {node.get("Index Name") for node in nodes if node.get("Relation Name") == "applied_configurations"}
+        assert indexes == {"applied_configurations_pkey"}

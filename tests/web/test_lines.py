@@ -15,6 +15,7 @@ from configsvc.domain.access import Role
 from configsvc.web import streams
 from tests.access.people import Person, as_, make, unbind, until_known
 from tests.app.scraping import measured_service
+from tests.client.clients import address_of, client_of
 from tests.identity.tokens import oidc_settings
 from tests.service import POLL_SECONDS, Door, Service, running_service
 from tests.storage.reading import Session, application
@@ -47,9 +48,10 @@ async def imported(service: Service, *lines: bytes, query: str = "", **headers: 
 
 async def until_names(service: Service, *names: str) -> None:
     """Wait until the application has exactly these configurations."""
-    async with asyncio.timeout(LIMIT_SECONDS):
-        while await names_of(service) != sorted(names):  # noqa: ASYNC110  # it can only be asked
-            await asyncio.sleep(POLL_SECONDS)
+    async with asyncio.timeout(LIMIT_SECONDS), client_of(address_of(service)) as configs:
+        changes = configs.changes()
+        while set(configs.snapshot()) != set(names):
+            await anext(changes)
 
 
 async def names_of(service: Service) -> list[str]:

@@ -1,4 +1,7 @@
-"""Application of plans: everything is checked before anything changes; then schemas, then one commit an application."""
+"""Application of plans: everything is checked before anything changes; then schemas, then one commit an application.
+
+What is refused although it was checked, as somebody was faster, stops that application alone.
+"""
 
 import re
 from collections.abc import Callable, Iterator
@@ -8,9 +11,10 @@ from typing import Any
 
 from configsvc.cli import pb
 from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.output import counted
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session
-from configsvc.cli.sync.checking import check_tree
+from configsvc.cli.sync.checking import ToolsMissingError, check_tree
 from configsvc.cli.sync.commit import Commit
 from configsvc.cli.sync.live import read_live, read_schema
 from configsvc.cli.sync.naming import SCHEMAS
@@ -19,6 +23,9 @@ from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan, PlanOp
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.requests import Part, names_of, origin_of, parts_of, references_of, request_id, schema_parts
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
+
+# Reasons that every further call would have, too.
+_OF_EVERY_CALL = frozenset({"EPOCH_CHANGED", "INTERNAL", "UNAUTHENTICATED", "UNSUPPORTED_FIELD"})
 
 Confirm = Callable[[Session, Plan], None]
 Check = Callable[[], None]
@@ -69,6 +76,26 @@ def check_problems(made: Plan) -> None:
         raise CliError("the plan cannot be applied", ExitCode.CONFLICT, details=texts, hint=hint)
 
 
+def check_plan(session: Session, made: Plan, files: Files, commit: Commit) -> None:
+    """Check a plan as `apply_plan` does before it changes anything. Raises CliError.
+
+    Viewers may plan, too: if the service refuses to check for them, all contents are checked here.
+    """
+    check_problems(made)
+    applier = _Applier(session, made, commit, lambda: None)
+    try:
+        applier.check_files(files, everything=False)
+    except ToolsMissingError as error:
+        session.tell(f"contents that need a new schema or application are not checked: {error.text}; {error.hint}")
+    try:
+        applier.check_calls()
+    except CliError as error:
+        if error.reason != "PERMISSION_DENIED":
+            raise
+        session.tell(f"checked here alone, as you may not apply it: {error.text}")
+        applier.check_files(files, everything=True)
+
+
 def apply_plan(
     session: Session,
     made: Plan,
@@ -81,7 +108,8 @@ def apply_plan(
     """Check a plan completely, let somebody confirm it, and apply it. Raises CliError."""
     check_problems(made)
     applier = _Applier(session, made, commit, check)
-    applier.check(files)
+    applier.check_files(files, everything=False)
+    applier.check_calls()
     if confirm is not None:
         confirm(session, made)
     return Result(plan=made, revision=0 if session.dry_run else applier.apply())
@@ -104,11 +132,20 @@ class _Applier:
 
     # Before anything changes
 
-    def check(self, files: Files) -> None:
-        """Let the service, and the validator of this program, find every fault. Raises CliError."""
-        unchecked = [change for change in self._plan.changes if not self._service_checks(change)]
-        if unchecked:
-            self._check_files(files, unchecked)
+    def check_files(self, files: Files, *, everything: bool) -> None:
+        """Check contents here, with the schemas of the tree: everything, or what the service cannot check yet.
+
+        Raises CliError.
+        """
+        changes = [change for change in self._plan.changes if everything or not self._service_checks(change)]
+        wanted = [change.pin.schema for change in changes if change.pin]
+        if everything:
+            wanted += [change.file.name for change in self._plan.schemas]
+        if changes or wanted:
+            self._check_contents(files, changes, wanted)
+
+    def check_calls(self) -> None:
+        """Let the service find the faults of every call. Raises CliError."""
         names: set[str] = set()
         for schemas in schema_parts(self._plan.schemas):
             # Of what an earlier call brings, the service knows nothing yet.
@@ -129,28 +166,37 @@ class _Applier:
             change.application not in self._new_applications and change.pin not in self._new_pins
         )
 
-    def _check_files(self, files: Files, changes: list[Change]) -> None:
-        """Check the contents of changes here, with the schemas of the tree, or else with stored ones."""
+    def _check_contents(self, files: Files, changes: list[Change], wanted: list[str]) -> None:
+        """Check changes with the schemas that are wanted: those of the tree, or else stored ones."""
+        versions: dict[str, int] = {}
+        schemas: dict[str, SchemaFile] = {}
+        while wanted:
+            name = wanted.pop()
+            if name not in schemas:
+                versions[name], schemas[name] = self._newest(files, name)
+                wanted += references_of(schemas[name].document)
         checked: dict[str, dict[str, ConfigurationFile]] = {}
         for change in changes:
             if change.file is not None:
-                checked.setdefault(change.application, {})[change.name] = change.file
+                is_newest = change.pin is not None and change.pin.version == versions[change.pin.schema]
+                pin = Pin(schema=change.pin.schema) if change.pin and is_newest else change.pin
+                checked.setdefault(change.application, {})[change.name] = replace(change.file, schema=pin)
         applications = {
             name: replace(files.tree.applications[name], configurations=found) for name, found in checked.items()
         }
-        schemas: dict[str, SchemaFile] = {}
-        waiting = [change.pin.schema for change in changes if change.pin]
-        while waiting:
-            name = waiting.pop()
-            if name not in schemas:
-                schemas[name] = files.tree.schemas.get(name) or self._stored_schema(name)
-                waiting += references_of(schemas[name].document)
-        check_tree(Tree(schemas=schemas, applications=applications), files.directory)
+        unchecked = check_tree(Tree(schemas=schemas, applications=applications), files.directory).unchecked
+        if unchecked:
+            self._session.tell(f"not checked yet, as an older version of a schema is pinned: {', '.join(unchecked)}")
 
-    def _stored_schema(self, name: str) -> SchemaFile:
-        """Return a schema of the service as a tree would have it."""
-        document = read_schema(self._session, name).document
-        return SchemaFile(name=name, path=PurePosixPath(SCHEMAS, f"{name}.json"), document=document)
+    def _newest(self, files: Files, name: str) -> tuple[int, SchemaFile]:
+        """Return a schema as the plan leaves it, with its version: as in the tree, or else as the service has it."""
+        for change in self._plan.schemas:
+            if change.file.name == name:
+                return change.version, change.file
+        stored = read_schema(self._session, name)
+        path = PurePosixPath(SCHEMAS, f"{name}.json")
+        file = files.tree.schemas.get(name) or SchemaFile(name=name, path=path, document=stored.document)
+        return stored.version, file
 
     def _check_application(self, application: ApplicationPlan) -> None:
         if application.live is None:
@@ -176,14 +222,49 @@ class _Applier:
     # Changes
 
     def apply(self) -> int:
-        """Apply the plan; return the revision of the last commit."""
+        """Apply the plan; return the revision of the last commit. An application that the service refuses does not keep
+        the others from being applied. Raises CliError at the end, or at once where no other call could succeed.
+        """
         for schemas in schema_parts(self._plan.schemas):
             self._check_versions(self._import_schemas(schemas, validate_only=False))
+        refused: dict[str, CliError] = {}
         with progress("applying") as advance:
             for number, application in enumerate(self._applications):
-                self._apply_application(application)
+                try:
+                    self._apply_application(application)
+                except CliError as error:
+                    if not _is_of_one_application(error):
+                        error.details += self._outcomes(number - len(refused), refused)
+                        raise
+                    refused[application.name] = error
                 advance(number + 1, len(self._applications))
+        if refused:
+            raise self._partly_refused(refused)
         return self._revision
+
+    def _outcomes(self, applied: int, refused: dict[str, CliError]) -> list[str]:
+        """Return lines about the applications so far."""
+        lines = [f"{name}: {_shown(error)}" for name, error in refused.items()]
+        total = counted(len(self._applications), "application")
+        return [*lines, f"applied {applied} of {total}"] if applied or refused else []
+
+    def _partly_refused(self, refused: dict[str, CliError]) -> CliError:
+        """Return the error at the end: that of the only application, or all of them."""
+        first = next(iter(refused.values()))
+        if len(self._applications) == 1:
+            return first
+        details: list[str] = []
+        for name, error in refused.items():
+            details += (f"{name}: {_shown(error)}", *(f"  {detail}" for detail in error.details))
+        applied = len(self._applications) - len(refused)
+        hints = dict.fromkeys(error.hint for error in refused.values() if error.hint)
+        return CliError(
+            f"{len(refused)} of {counted(len(self._applications), 'application')} refused; {applied} applied",
+            first.code,
+            details=details,
+            hint=" ".join(("Run it again for those that are refused.", *hints)),
+            reason=first.reason,
+        )
 
     def _import_schemas(self, schemas: "list[pb.ImportedSchema]", *, validate_only: bool) -> Any:
         # As the files have them, so that what an editor accepts is accepted. No configuration moves by itself: each
@@ -309,6 +390,15 @@ class _Applier:
         # A released source is no commit.
         self._revision = max(self._revision, getattr(answer, "revision", 0))
         return answer
+
+
+def _is_of_one_application(error: CliError) -> bool:
+    """Return true if the service refuses a call for a reason that others need not have."""
+    return bool(error.reason) and error.code is not ExitCode.UNAVAILABLE and error.reason not in _OF_EVERY_CALL
+
+
+def _shown(error: CliError) -> str:
+    return f"{error.text} ({error.reason})"
 
 
 def _named(error: CliError, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> CliError:

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 Found = tuple[str, str]
 
 
+class ToolsMissingError(CliError):
+    """The lack of packages that checks need."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
     """A tree without faults. unchecked: the configurations whose schema, or one that it refers to, is not in the tree,
@@ -51,7 +55,7 @@ def _require_tools() -> None:
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("configsvc"):
             raise
-        raise CliError(
+        raise ToolsMissingError(
             f"a tree cannot be checked: the package {error.name} is not installed",
             ExitCode.ERROR,
             hint="pip install 'configsvc[tools]'",

@@ -63,7 +63,7 @@ def plan(
         bool, typer.Option("--detailed-exitcode", help="Exit with 2 if there are changes, with 0 if there are none.")
     ] = False,
 ) -> None:
-    """Show what `apply` would change.
+    """Show what `apply` would change, and check it as `apply` does.
 
     With --offline, only check that the service would take the files.
     """
@@ -75,7 +75,7 @@ def plan(
     chosen = _options(prune=prune, prune_limit=prune_limit, on_drift=on_drift)
     made = plan_of(tree, read_live(session, tree, commit.source), commit.source, chosen)
     showing.print_plan(session, made)
-    applying.check_problems(made)
+    applying.check_plan(session, made, applying.Files(directory=directory, tree=tree), commit)
     if out is not None:
         server = session.connection.context.target
         saving.save_plan(out, made, tree=tree, directory=directory, server=server, commit=commit, options=chosen)

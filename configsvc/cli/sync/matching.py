@@ -9,11 +9,15 @@ from configsvc.cli.sync.tree import ConfigurationFile
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """A file, its configuration, and what was applied last. A mark without a configuration: it was deleted by hand."""
+    """A file, its configuration, and what was applied last. A mark without a configuration: it was deleted by hand.
+
+    `is_replaced`: what was applied last is gone, and another configuration has its name.
+    """
 
     file: ConfigurationFile
     live: LiveConfiguration | None = None
     mark: Mark | None = None
+    is_replaced: bool = False
 
 
 @dataclass(slots=True)
@@ -59,7 +63,8 @@ def pairs_of(application: str, files: Mapping[str, ConfigurationFile], live: Liv
     for name, file in sorted(files.items()):
         one = found.get(name)
         mark = live.marks.get(one.id) if one else deleted.get(name)
-        matched.pairs.append(Pair(file=file, live=one, mark=mark))
+        is_replaced = one is not None and mark is None and name in deleted
+        matched.pairs.append(Pair(file=file, live=one, mark=mark, is_replaced=is_replaced))
     matched.without_file = [one for one in existing.values() if one.id not in taken]
     matched.gone = gone
     return matched

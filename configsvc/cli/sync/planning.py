@@ -136,10 +136,7 @@ class _Planner:
             change = Change(kind=Kind.CREATE, application=made.name, name=file.name, file=file, pin=pin)
             self._add(change, made, drift="deleted" if mark is not None else "", mark=mark)
         elif mark is None:
-            self._refuse(
-                f"{_key(live)} exists, and this source did not apply it",
-                "`configsvc sync adopt` makes it this source's.",
-            )
+            self._refuse_unmarked(live, is_replaced=pair.is_replaced)
         elif fields := differing_fields(file, live, pin):
             by_hand = changed_by_hand(fields, live, mark, file)
             change = Change(
@@ -154,6 +151,18 @@ class _Planner:
             self._add(change, made, drift=drift_text(by_hand, live), mark=mark)
         elif mark.version != live.version:
             made.refreshed.append(live)
+
+    def _refuse_unmarked(self, live: LiveConfiguration, *, is_replaced: bool) -> None:
+        if is_replaced:
+            self._refuse(
+                f"{_key(live)} was deleted and created again by hand since it was applied",
+                "`configsvc sync adopt` makes the new one this source's; the next plan shows what differs.",
+            )
+        else:
+            self._refuse(
+                f"{_key(live)} exists, and this source did not apply it",
+                "`configsvc sync adopt` makes it this source's.",
+            )
 
     def _plan_without_file(self, live: LiveConfiguration, made: ApplicationPlan) -> None:
         mark = self._live.marks.get(live.id)

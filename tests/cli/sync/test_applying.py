@@ -3,7 +3,7 @@
 import asyncio
 import json
 import stat
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -161,6 +161,66 @@ async def test_nothing_changes_if_one_configuration_of_one_application_is_invali
     assert await sync.content(f"{app}.a", "web") == {"n": 1}
 
 
+async def test_a_plan_finds_the_contents_that_apply_would_refuse(sync: Sync, app: str, tmp_path: Path) -> None:
+    schema = {"type": "object", "properties": {"n": {"type": "integer"}}}
+    line = f"../../schemas/{app}.json"
+    invalid, saved = {"$schema": line, "n": "text"}, tmp_path / "plan.json"
+    sync.write(**{f"schemas__{app}": schema}, **files(app, web=invalid))
+    # A new schema is checked here, with the line in the file.
+    refused = await sync("plan", "--out", str(saved))
+    assert (refused.code, f"applications/{app}/web.json:3:3: /n: must be integer" in refused.err) == (7, True)
+    assert (f"+ {app}/web: create" in refused.out, saved.exists()) == (True, False)
+    sync.write(**files(app, web=invalid | {"n": 1}, api=invalid | {"n": 1}))
+    await sync.apply()
+    # The service checks with what it has.
+    sync.write(**files(app, web=invalid))
+    refused = await sync("plan", "--detailed-exitcode")
+    assert (refused.code, f"  {app}/web: /n: type: must be integer" in refused.err) == (7, True)
+    # What the new version of a schema does to a content that stays.
+    schema["properties"]["n"] = {"type": "string"}  # type: ignore[index]
+    sync.write(**{f"schemas__{app}": schema})
+    refused = await sync("plan")
+    assert (refused.code, f"applications/{app}/api.json:3:3: /n: must be string" in refused.err) == (7, True)
+    assert await sync.content(app, "web") == {"n": 1}
+
+
+async def test_who_may_not_apply_has_a_plan_checked_without_the_service(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line = f"../../schemas/{app}.json"
+    sync.write(**{f"schemas__{app}": {"properties": {"n": {"type": "integer"}}}})
+    sync.write(**files(app, web={"$schema": line, "n": 1}))
+    await sync.apply()
+    real = Connection.call
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        if isinstance(request, pb.ApplySourceRequest):
+            raise CliError("the role editor is missing", ExitCode.NOT_PERMITTED, reason="PERMISSION_DENIED")
+        return real(self, method, request, *more)
+
+    monkeypatch.setattr(Connection, "call", call)
+    sync.write(**files(app, web={"$schema": line, "n": 2}))
+    made = await sync.ok("plan")
+    assert "checked here alone, as you may not apply it: the role editor is missing" in made.err
+    sync.write(**files(app, web={"$schema": line, "n": "text"}))
+    refused = await sync("plan")
+    assert (refused.code, f"applications/{app}/web.json:3:3: /n: must be integer" in refused.err) == (7, True)
+    assert (await sync("apply", "--yes")).code == 4
+
+
+async def test_a_plan_without_the_packages_for_checks_says_what_is_not_checked(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: str) -> None:
+        raise ModuleNotFoundError(name="jsonschema_rs")
+
+    monkeypatch.setattr("configsvc.cli.sync.checking.import_module", missing)
+    sync.write(**files(app, web={"n": 1}))
+    made = await sync.ok("plan")
+    assert "not checked: a tree cannot be checked: the package jsonschema_rs is not installed; pip install" in made.err
+    assert (await sync("apply", "--yes")).code == 1
+
+
 async def test_drift_is_refused_reverted_or_reported(sync: Sync, app: str) -> None:
     sync.write(**files(app, web={"a": 1}, api={"a": 1}))
     await sync.apply()
@@ -294,6 +354,21 @@ async def test_what_exists_is_adopted_as_it_is_and_updated_by_the_next_plan(sync
     assert f"{app}/late exists, and this source did not apply it" in (await sync("apply", "--yes")).err
     await sync.ok("adopt", "--yes")
     assert not await sync.actions()
+
+
+async def test_what_was_deleted_and_created_again_by_hand_is_adopted(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"n": 1}))
+    await sync.apply()
+    await sync.delete(app, "web")
+    await sync.create(app, "web", {"n": 2})
+    for options in ((), ("--on-drift", "revert")):
+        refused = await sync("apply", "--yes", *options)
+        assert f"error: {app}/web was deleted and created again by hand since it was applied" in refused.err
+        assert "`configsvc sync adopt` makes the new one this source's" in refused.err
+    await sync.ok("adopt", "--yes")
+    assert await sync.actions() == [("update", "web")]
+    await sync.apply()
+    assert await sync.content(app, "web") == {"n": 1}
 
 
 async def test_an_application_has_one_source_until_that_releases_it(sync: Sync, app: str, tmp_path: Path) -> None:
@@ -463,6 +538,77 @@ async def test_an_apply_that_was_interrupted_between_two_applications_is_complet
     await sync.apply()
     assert not await sync.actions()
     assert [(await sync.get(f"{app}.{one}", "web")).version for one in "abc"] == [1, 1, 1]
+
+
+def racing(monkeypatch: pytest.MonkeyPatch, race: Callable[[Connection, str], None]) -> None:
+    """Let others act just before each commit of an application: when everything has been checked."""
+    real = Connection.call
+
+    def call(self: Connection, method: Any, request: Any, *more: Any) -> Any:
+        if isinstance(request, pb.ApplySourceRequest) and not request.validate_only:
+            race(self, request.application.id)
+        return real(self, method, request, *more)
+
+    monkeypatch.setattr(Connection, "call", call)
+
+
+async def test_an_application_that_is_refused_keeps_no_other_from_being_applied(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"{app}.{one}" for one in "abcd"]
+    for name in names:
+        sync.write(**files(name, web={"n": 1}))
+    await sync.apply()
+    for name in names:
+        sync.write(**files(name, web={"n": 2}))
+    slow = {
+        (await sync.service.applications.GetApplication(GetApplicationRequest(name=name))).application.id: name
+        for name in names[1:3]
+    }
+
+    def change(calls: Connection, application_id: str) -> None:
+        if name := slow.pop(application_id, ""):
+            item = pb.Configuration(comments="by hand")
+            key = pb.ConfigurationKey(application=name, name="web")
+            request = pb.UpdateConfigurationRequest(key=key, configuration=item)
+            calls.call(calls.configurations.UpdateConfiguration, request)
+
+    with monkeypatch.context() as patch:
+        racing(patch, change)
+        refused = await sync("apply", "--yes")
+    assert (refused.code, refused.err.splitlines()[-4:]) == (
+        5,
+        [
+            "error: 2 of 4 applications refused; 2 applied (PRECONDITION_FAILED)",
+            f"  {names[1]}: the application {names[1]} changed since the plan was made (PRECONDITION_FAILED)",
+            f"  {names[2]}: the application {names[2]} changed since the plan was made (PRECONDITION_FAILED)",
+            "hint: Run it again for those that are refused. Make a new plan, which starts from what is there now.",
+        ],
+    )
+    assert [(await sync.content(name, "web"))["n"] for name in names] == [2, 1, 1, 2]
+    # It completes what was left, as after any interruption.
+    await sync.apply()
+    assert [(await sync.content(name, "web"))["n"] for name in names] == [2, 2, 2, 2]
+
+
+async def test_what_every_call_would_meet_ends_an_apply_at_once_and_it_says_what_it_did(
+    sync: Sync, app: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for one in "abc":
+        sync.write(**files(f"{app}.{one}", web={"n": 1}))
+    tried: list[str] = []
+
+    def go_away(_: Connection, application_id: str) -> None:
+        tried.append(application_id)
+        if len(tried) == 2:
+            raise CliError("the database is away", ExitCode.UNAVAILABLE, reason="DATABASE_UNAVAILABLE")
+
+    with monkeypatch.context() as patch:
+        racing(patch, go_away)
+        failed = await sync("apply", "--yes")
+    assert (failed.code, len(tried)) == (6, 2)
+    assert "error: the database is away (DATABASE_UNAVAILABLE)\n  applied 1 of 3 applications\n" in failed.err
+    await sync.apply()
 
 
 async def test_more_than_one_commit_can_take_is_made_in_several(sync: Sync, app: str) -> None:
