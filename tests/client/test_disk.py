@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -202,15 +204,21 @@ def save_one(disk: Disk, token: str = "one:1") -> None:
     disk.save(Copy(view=View(token=token, by_id={one.id: one}, by_name={"limits": one}), confirmed_at=5.0))
 
 
-def save_and_be_killed(folder: Path) -> None:
-    os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
-    save_one(Disk(folder, Settings(address="config:1", application="shop")))
+SAVE_AND_BE_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from configsvc.client.disk import Copy, Disk
+from configsvc.client.settings import Settings
+from configsvc.client.view import View
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+disk = Disk(Path(sys.argv[1]), Settings(address="config:1", application="shop"))
+disk.save(Copy(view=View(token="one:1"), confirmed_at=5.0))
+"""
 
 
 def test_what_a_killed_program_left_while_it_saved_is_removed_once_it_is_old(folder: Path) -> None:
-    killed = multiprocessing.get_context("spawn").Process(target=save_and_be_killed, args=(folder,))
-    killed.start()
-    killed.join()
+    killed = subprocess.run([sys.executable, "-c", SAVE_AND_BE_KILLED, str(folder)], check=False)
+    assert killed.returncode == -signal.SIGKILL
     left = file_in(folder)
     others = [folder / name for name in (".shop-notes.tmp", "shop-0123456789abcdef-abcdefgh.tmp", ".env")]
     link = left.with_name(left.name[:-5] + "1.tmp")
