@@ -145,6 +145,8 @@ class Reads:
         self._notice_history()
         self._shown = max(self._shown, revision)
         self._required = max(self._required, revision)
+        if self._second_level:
+            self._second_level.require(revision)
 
     def _notice_history(self) -> None:
         if self._history is not self._feed.history:
@@ -194,7 +196,7 @@ class Reads:
         if self._second_level is None:
             return None
         answer = await self._second_level.find(ref, min_revision)
-        if answer is None or not self._is_fresh or self._feed.revision < self._required:
+        if answer is None or not self._is_fresh:
             return None
         self._cache.put(answer)
         return Found(answer=answer, shown_revision=answer.shown_revision)

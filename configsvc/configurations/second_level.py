@@ -89,10 +89,15 @@ class SecondLevel:
         if before <= self._feed.revision:
             return
         if len(self._ahead) >= LIMIT_AHEAD:
-            self._nothing_until = self._ahead_until
+            self.require(self._ahead_until)
             self._ahead.clear()
         self._ahead[ref] = max(before, self._ahead.get(ref, 0))
         self._ahead_until = max(self._ahead_until, before)
+
+    def require(self, revision: int) -> None:
+        """Use nothing until the feed has reached the revision."""
+        self._notice_history()
+        self._nothing_until = max(self._nothing_until, revision)
 
     def _notice_history(self) -> None:
         if self._history is not self._feed.history:

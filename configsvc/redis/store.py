@@ -4,24 +4,27 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable
 from itertools import islice
+from typing import TypeAlias
 
 import structlog
 
 from configsvc.redis.connections import Connection, explanation, is_refusal
-from configsvc.redis.lane import Lane
+from configsvc.redis.lane import Lane, Work
 from configsvc.redis.url import RedisUrl
 from configsvc.telemetry.families import Families, counter, labelled_counter, labelled_gauge
 
 log = structlog.get_logger()
 
-# A read that takes longer is not waited for.
-ANSWER_SECONDS = 0.005
-# Turns of the event loop before it counts as late: an answer may have arrived while the loop was busy.
-LATE_TURNS = 4
 # Keys and entries of one exchange.
 BATCH = 64
 # An entry of more is not stored, so that a batch takes no more than some milliseconds.
 ENTRY_BYTES = 256 * 1024
+# Reads that take longer are not waited for, and no others begin until the answer is there.
+READ_SECONDS = 0.005
+# As long for writes, for which nobody waits.
+WRITE_SECONDS = 0.5
+# Before entries are written, others join them: one by one, each costs a round trip.
+GATHER_SECONDS = 0.01
 # Entries that wait to be written take no more; the others are left out.
 WAITING_BYTES = 4 * 1024 * 1024
 # Entries go after a day, whether they are used or not.
@@ -30,14 +33,16 @@ ENTRY_SECONDS = 86_400
 _PROBE = b"configsvc:probe"
 
 
+Lookup: TypeAlias = tuple[bytes, asyncio.Future[bytes | None]]
+
+
 class Lookups:
-    """Reads that wait for Redis. While it is away or late, they are refused at once."""
+    """Reads that wait for Redis."""
 
     def __init__(self) -> None:
-        self.late = False
         self.outcomes: Counter[tuple[str]] = Counter()
-        self._waiting: list[tuple[bytes, asyncio.Future[bytes | None]]] = []
-        self._asked: list[tuple[bytes, asyncio.Future[bytes | None]]] = []
+        self._waiting: list[Lookup] = []
+        self._asked: list[Lookup] = []
 
     def add(self, key: bytes) -> asyncio.Future[bytes | None]:
         """Return a future of the value of a key; None: there is none, or no answer."""
@@ -48,35 +53,24 @@ class Lookups:
     async def exchange(self, connection: Connection) -> bool:
         """Read the keys that wait, or try the server if none does. Return whether more wait. Raises anything."""
         self._asked, self._waiting = self._waiting[:BATCH], self._waiting[BATCH:]
-        timer = asyncio.get_running_loop().call_later(ANSWER_SECONDS, self._look, self._asked, LATE_TURNS)
-        try:
-            values = await connection.get([key for key, _ in self._asked] or [_PROBE])
-        finally:
-            timer.cancel()
-        asked, self._asked, self.late = self._asked, [], False
-        for (_, future), value in zip(asked, values, strict=False):
-            if not future.done():
-                if value is None:
-                    self.outcomes["missing",] += 1
-                future.set_result(value)
+        values = await connection.get([key for key, _ in self._asked] or [_PROBE])
+        for (_, future), value in zip(self._asked, values, strict=False):
+            self._answer(future, value, "missing")
+        self._asked = []
         return bool(self._waiting)
-
-    def _look(self, asked: list[tuple[bytes, asyncio.Future[bytes | None]]], turns: int) -> None:
-        if asked is not self._asked:
-            return
-        if turns:
-            asyncio.get_running_loop().call_soon(self._look, asked, turns - 1)
-        else:
-            self.late = True
-            self.give_up()
 
     def give_up(self) -> None:
         """Answer those that wait with None."""
         for _, future in (*self._asked, *self._waiting):
-            if not future.done():
-                self.outcomes["unanswered",] += 1
-                future.set_result(None)
+            self._answer(future, None, "unanswered")
         self._waiting.clear()
+
+    def _answer(self, future: asyncio.Future[bytes | None], value: bytes | None, outcome: str) -> None:
+        # It may have been given up, or its caller may have gone.
+        if not future.done():
+            future.set_result(value)
+            if value is None:
+                self.outcomes[outcome,] += 1
 
 
 class Entries:
@@ -126,21 +120,21 @@ class RedisStore:
         self._url = url
         self._lookups = Lookups()
         self._entries = Entries()
-        self._reads = Lane(url, self._read, self._lookups.give_up, failed=self._reads_failed, works=self._reads_work)
-        self._writes = Lane(
-            url, self._write, self._entries.give_up, failed=self._writes_failed, works=self._writes_work
-        )
+        reading = Work(self._lookups.exchange, self._lookups.give_up, self._reads_failed, self._reads_work)
+        writing = Work(self._entries.exchange, self._entries.give_up, self._writes_failed, self._writes_work)
+        self._reads = Lane(url, reading, answer_seconds=READ_SECONDS, gather_seconds=0.0)
+        self._writes = Lane(url, writing, answer_seconds=WRITE_SECONDS, gather_seconds=GATHER_SECONDS)
         # Each was logged, and not yet that it works again.
         self._is_away = self._is_refusing = False
 
     @property
     def reachable(self) -> bool:
         """True while Redis answers in time."""
-        return self._reads.up and not self._lookups.late
+        return self._reads.reachable
 
     def collect(self) -> Families:
         """Yield the metrics of this process's use of Redis."""
-        up = {("reads",): float(self.reachable), ("writes",): float(self._writes.up)}
+        up = {("reads",): float(self.reachable), ("writes",): float(self._writes.reachable)}
         yield labelled_gauge("redis_up", "1 while Redis answers.", ("use",), up)
         failures = self._reads.failures + self._writes.failures
         yield counter("redis_failures", "Times that a connection to Redis failed.", failures)
@@ -164,7 +158,7 @@ class RedisStore:
 
     def put(self, key: bytes, value: bytes) -> None:
         """Write a value when there is time, if Redis takes it."""
-        if self._writes.up and self._entries.add(key, value):
+        if self._writes.reachable and self._entries.add(key, value):
             self._writes.wake()
 
     async def run(self) -> None:
@@ -172,14 +166,6 @@ class RedisStore:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._reads.run())
             tasks.create_task(self._writes.run())
-
-    async def _read(self, connection: Connection) -> None:
-        if await self._lookups.exchange(connection):
-            self._reads.wake()
-
-    async def _write(self, connection: Connection) -> None:
-        if await self._entries.exchange(connection):
-            self._writes.wake()
 
     def _reads_failed(self, error: Exception) -> None:
         if not self._is_away:
