@@ -30,7 +30,7 @@ class RecentChanges(FeedObserver):
     """
 
     def __init__(self, limit: int = LIMIT) -> None:
-        # Set while there may be commits from before the history began here that are still unknown.
+        # Set while there may be earlier commits to remember.
         self.is_short = asyncio.Event()
         self._limit = limit
         self._first = self._next = 0
@@ -83,23 +83,29 @@ class RecentChanges(FeedObserver):
         self._drop()
 
     def extend(self, recent: RecentCommits) -> bool:
-        """Remember commits up to the first one that is known. Return whether earlier ones may follow."""
+        """Remember commits up to the first one that is known. Return False if there are none, or those of another
+        history.
+        """
+        if not recent.commits:
+            self.is_short.clear()
         commits = iter(recent.commits)
-        if not self._identities or not self._is_first(next(commits, None)):
+        if not self._is_first(next(commits, None)):
             return False
-        known = next(iter(recent.commits))[1]
-        self._add(known, self._first)
+        self._add(recent.commits[0][1], self._first)
+        if len(recent.commits) == 1:
+            self.is_short.clear()
         for commit, changed in commits:
             # Of a compacted commit the state can be read, while some of its changes are gone.
             if commit.revision != self._first - 1 or commit.revision < recent.compacted_revision or self._is_full:
-                return False
+                self.is_short.clear()
+                break
             self._identities.appendleft(identity_of(commit))
             self._first = commit.revision
             self._add(changed, commit.revision)
-        return len(recent.commits) > 1
+        return True
 
     def _is_first(self, newest: tuple[Commit, tuple[str, ...]] | None) -> bool:
-        if newest is None:
+        if newest is None or not self._identities:
             return False
         commit, _ = newest
         return commit.revision == self._first and identity_of(commit) == self._identities[0]

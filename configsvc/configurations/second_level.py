@@ -5,7 +5,6 @@ that commit and no later change of the configuration, as its own feed shows.
 """
 
 import asyncio
-import time
 from dataclasses import replace
 
 import structlog
@@ -127,20 +126,12 @@ class SecondLevel:
     async def _learn(self) -> None:
         while True:
             await self._recent.is_short.wait()
-            self._recent.is_short.clear()
-            started, known = time.monotonic(), len(self._recent)
             try:
-                while await self._learn_more():
-                    pass
+                async with self._database.read() as connection:
+                    page = await database_log.recent_commits(connection, self._recent.first, PAGE_CHANGES)
             except ConfigsvcError as error:
-                log.warning("changes from before the start are not known yet", error=repr(error))
-                self._recent.is_short.set()
-                await asyncio.sleep(RETRY_SECONDS)
+                log.warning("earlier changes are not known yet, and entries in Redis not used", error=repr(error))
             else:
-                seconds = round(time.monotonic() - started, 3)
-                log.debug("learned of earlier changes", commits=len(self._recent) - known, seconds=seconds)
-
-    async def _learn_more(self) -> bool:
-        async with self._database.read() as connection:
-            page = await database_log.recent_commits(connection, self._recent.first, PAGE_CHANGES)
-        return self._recent.extend(page)
+                if self._recent.extend(page):
+                    continue
+            await asyncio.sleep(RETRY_SECONDS)

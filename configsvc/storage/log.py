@@ -121,9 +121,12 @@ async def bounds(connection: Connection) -> Bounds:
 
 async def recent_commits(connection: Connection, last: int, limit: int) -> RecentCommits:
     """Return the commits up to the revision that have `limit` changes of configurations in all; none if the newest
-    alone has more.
+    alone has more, or a name cannot be read.
     """
-    rows = await connection.fetch(_SQL["recent_commits"], last, limit + 1)
+    try:
+        rows = await connection.fetch(_SQL["recent_commits"], last, limit + 1)
+    except UNREADABLE:
+        return RecentCommits(commits=(), compacted_revision=0)
     changed: dict[int, list[str]] = {}
     commits: dict[int, Commit] = {}
     for row in rows:

@@ -1,0 +1,257 @@
+"""A Redis that dies, stalls, is full, or sends garbage: reads are right, and operators can see it."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from configsvc.configurations.entries import decoded_entry, encoded_entry
+from configsvc.domain.models import KeyRef
+from tests.api.calls import get
+from tests.app.scraping import measured_service
+from tests.configurations.numbers import number_of, set_number, shop
+from tests.configurations.pausing import DatabaseReads
+from tests.configurations.processes import Process, process, web
+from tests.redis import RedisServer, needs_redis, redis_server
+from tests.service import LIMIT_SECONDS, POLL_SECONDS
+from tests.storage.reading import Session
+from tests.web.raw_http import ask
+
+pytestmark = needs_redis
+
+REDIS_EVENTS = ("Redis is away: reads go to the database", "Redis is back")
+
+
+@pytest.fixture
+async def redis() -> AsyncGenerator[RedisServer]:
+    async with redis_server() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let processes look for Redis more often than an operator would want."""
+    monkeypatch.setattr("configsvc.redis.lane.HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr("configsvc.redis.lane.RECONNECT_LAST_SECONDS", 0.1)
+
+
+async def until_used(one: Process, *, used: bool) -> None:
+    """Wait until the process can use Redis, or cannot."""
+    async with asyncio.timeout(LIMIT_SECONDS):
+        while one.uses_redis() != used:  # noqa: ASYNC110  # it can only be asked
+            await asyncio.sleep(POLL_SECONDS)
+
+
+async def read_in_turn(one: Process, psql: Session, first: int) -> None:
+    """Change the configuration and read it, before and after the feed knows."""
+    for number in range(first, first + 5):
+        revision = await set_number(psql, number)
+        one.forget()
+        assert (await one.read(web(), revision)).number == number
+        await one.fed(revision)
+        one.forget()
+        assert (await one.read(web())).number == number
+
+
+async def test_reads_go_on_while_redis_is_killed_and_use_it_again_when_it_is_back(
+    psql: Session, database_url: str, redis: RedisServer, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    with capture_logs() as lines:
+        async with process(database_url, redis.url) as one:
+            await read_in_turn(one, psql, 0)
+            await redis.kill()
+            await read_in_turn(one, psql, 10)
+            await until_used(one, used=False)
+            await read_in_turn(one, psql, 20)
+            await redis.start()
+            await until_used(one, used=True)
+            await read_in_turn(one, psql, 30)
+            await redis.until_entries(1)
+            before = reads.begun
+            one.forget()
+            assert (await one.read(web())).number == 34
+            assert reads.begun == before
+    assert [line["event"] for line in lines if "Redis" in line["event"]] == list(REDIS_EVENTS)
+
+
+async def test_reads_go_on_while_redis_stalls(
+    psql: Session, database_url: str, redis: RedisServer, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    async with process(database_url, redis.url) as one:
+        await read_in_turn(one, psql, 0)
+        redis.stall()
+        unanswered = one.count("unanswered")
+        await read_in_turn(one, psql, 10)
+        assert one.count("unanswered") > unanswered
+        # Also once the connections have failed, and new ones get no answer either.
+        await until_used(one, used=False)
+        await read_in_turn(one, psql, 20)
+        redis.go_on()
+        await until_used(one, used=True)
+        await read_in_turn(one, psql, 30)
+
+
+async def test_reads_go_on_while_redis_is_flushed_and_evicts(
+    psql: Session, database_url: str, redis: RedisServer
+) -> None:
+    await shop(psql, "web")
+    async with process(database_url, redis.url) as one:
+        for number in range(5):
+            await redis.client.flushall()
+            await read_in_turn(one, psql, 10 * number)
+
+
+@pytest.mark.parametrize(("refusal", "error"), [("OOM", "OutOfMemoryError"), ("READONLY", "ReadOnlyError")])
+async def test_a_redis_that_refuses_entries_is_read_and_is_offered_entries_again_later(
+    psql: Session, database_url: str, redis: RedisServer, refusal: str, error: str
+) -> None:
+    await shop(psql, "web")
+    with capture_logs() as lines:
+        async with process(database_url, redis.url) as one:
+            await one.read(web())
+            await redis.until_entries(1)
+            if refusal == "OOM":
+                await redis.client.config_set("maxmemory", "1")
+            else:
+                await redis.client.replicaof("127.0.0.1", "1")
+                await redis.client.config_set("replica-serve-stale-data", "yes")
+            await until_used(one, used=False)
+            one.forget()
+            used = one.count("used")
+            assert (await one.read(web())).number == 0
+            assert one.count("used") == used + 1
+            await read_in_turn(one, psql, 10)
+            if refusal == "OOM":
+                await redis.client.config_set("maxmemory", "0")
+            else:
+                await redis.client.replicaof("NO", "ONE")
+            await until_used(one, used=True)
+            await read_in_turn(one, psql, 20)
+    told = [line for line in lines if "Redis" in line["event"]]
+    assert [line["event"] for line in told] == ["Redis refuses entries", "Redis takes entries again"]
+    assert told[0]["error"].startswith(error)
+
+
+async def test_an_entry_that_was_damaged_is_not_used(
+    psql: Session, database_url: str, redis: RedisServer, reads: DatabaseReads
+) -> None:
+    await shop(psql, "web")
+    async with process(database_url, redis.url) as one:
+        await one.read(web())
+        ((name, value),) = (await redis.until_entries(1)).items()
+        flipped = bytes([value[len(value) // 2] ^ 1])
+        damaged = (b"", value[:-1], value + b"\0", value[: len(value) // 2] + flipped + value[len(value) // 2 + 1 :])
+        for count, bad in enumerate(damaged, start=1):
+            await redis.client.set(name, bad)
+            one.forget()
+            assert (await one.read(web())).number == 0
+            assert one.count("unusable") == count
+        await redis.client.delete(name)
+        await redis.client.lpush(name, "a list")
+        one.forget()
+        assert (await one.read(web())).number == 0
+        assert reads.begun == len(damaged) + 2
+
+
+async def test_no_damaged_byte_of_an_entry_goes_unnoticed(psql: Session, database_url: str, redis: RedisServer) -> None:
+    await shop(psql, "web")
+    async with process(database_url, redis.url) as one:
+        await one.read(web())
+        ((name, value),) = (await redis.until_entries(1)).items()
+    entry = decoded_entry(name, web(), value)
+    assert entry is not None
+    assert encoded_entry(name, entry) == value
+    for place in range(len(value)):
+        for change in (1, 128, 255):
+            bad = value[:place] + bytes([value[place] ^ change]) + value[place + 1 :]
+            assert decoded_entry(name, web(), bad) is None
+        assert decoded_entry(name, web(), value[:place]) is None
+    assert decoded_entry(name + b"2", web(), value) is None
+    assert decoded_entry(name, KeyRef(application="shop", name="api"), value) is None
+
+
+GARBAGE = {
+    "nothing, and the connection closed": b"",
+    "no protocol": b"HTTP/1.1 400 Bad Request\r\n\r\n",
+    "another type": b":1\r\n",
+    "too few": b"*0\r\n",
+    "too many": b"*3\r\n$-1\r\n$-1\r\n$-1\r\n",
+    "a list in it": b"*1\r\n*1\r\n$1\r\na\r\n",
+    "a length that is none": b"*1\r\n$x\r\n",
+    "a long answer that never ends": b"*1\r\n$999999999\r\n" + b"x" * 100_000,
+    "an endless list": b"*999999999\r\n" + b"$-1\r\n" * 10_000,
+    "random bytes": bytes(range(256)) * 4,
+    "an error": b"-LOADING Redis is loading the dataset in memory\r\n",
+}
+
+
+@asynccontextmanager
+async def answering(answer: bytes) -> AsyncGenerator[str]:
+    """Run a server that answers whatever it gets with the same bytes; yield its URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while answer and await reader.read(65_536):
+            writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"redis://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize("answer", GARBAGE.values(), ids=GARBAGE)
+async def test_reads_go_on_whatever_a_server_sends(
+    psql: Session, database_url: str, answer: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("configsvc.redis.lane.EXCHANGE_SECONDS", 0.1)
+    monkeypatch.setattr(Process, "ready", lambda _: asyncio.sleep(0))
+    await shop(psql, "web")
+    async with answering(answer) as url, process(database_url, url) as one:
+        await read_in_turn(one, psql, 0)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not one.store._reads.failures and answer != GARBAGE["a list in it"]:  # noqa: ASYNC110
+                await asyncio.sleep(POLL_SECONDS)
+        await read_in_turn(one, psql, 10)
+        assert one.count("used") == 0
+
+
+async def test_a_service_starts_and_is_ready_without_its_redis_and_health_shows_it(
+    psql: Session, database_url: str, redis: RedisServer
+) -> None:
+    await shop(psql, "web")
+    await redis.kill()
+    settings: dict[str, Any] = {"redis_url": redis.url, "http_listen": "127.0.0.1:0"}
+    async with measured_service(database_url, **settings) as (service, metrics):
+
+        async def redis_state() -> bool:
+            reply = await ask(service.http_address, "GET", "/health")
+            assert (reply.status, json.loads(reply.body)["status"]) == (200, "SERVING")
+            return json.loads(reply.body)["redis"]["reachable"]
+
+        assert not await redis_state()
+        assert number_of(await get(service, "web")) == 0
+        assert await metrics.value("configsvc_redis_up", use="reads") == 0
+        assert await metrics.value("configsvc_redis_lookups_total", outcome="unanswered") == 1
+        assert await metrics.value("configsvc_redis_failures_total") > 0
+        await redis.start()
+        await metrics.until("configsvc_redis_up", 1, use="reads")
+        await metrics.until("configsvc_redis_up", 1, use="writes")
+        assert await redis_state()
+        await set_number(psql, 1)
+        assert number_of(await get(service, "web", min_revision=3)) == 1
+        await metrics.until("configsvc_redis_entries_total", 1, outcome="stored")
+        await metrics.until("configsvc_redis_known_commits", 3)
+
+
+async def test_without_redis_health_and_metrics_do_not_mention_it(database_url: str) -> None:
+    async with measured_service(database_url, http_listen="127.0.0.1:0") as (service, metrics):
+        assert "redis" not in json.loads((await ask(service.http_address, "GET", "/health")).body)
+        assert not [name for name in await metrics.families() if "redis" in name]
