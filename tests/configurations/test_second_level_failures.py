@@ -114,6 +114,87 @@ async def test_reads_go_on_while_redis_is_flushed_and_evicts(
             await read_in_turn(one, psql, 10 * number)
 
 
+async def test_data_of_an_older_backup_of_redis_is_not_taken_for_the_present(
+    psql: Session, database_url: str, redis: RedisServer
+) -> None:
+    await shop(psql, "web")
+    async with process(database_url, redis.url) as one:
+        await read_in_turn(one, psql, 0)
+        await redis.until_entries(1)
+        await redis.save()
+        await read_in_turn(one, psql, 10)
+        await redis.restore()
+        await until_used(one, used=True)
+        assert len(await redis.entries()) == 1
+        one.forget()
+        assert (await one.read(web())).number == 14
+    async with process(database_url, redis.url) as two:
+        await redis.restore()
+        await until_used(two, used=True)
+        assert (await two.read(web())).number == 14
+        assert (two.count("used"), two.count("unusable")) == (0, 1)
+
+
+class Judge:
+    """Readers of two processes, whose reads are compared with the log at the end."""
+
+    def __init__(self, processes: tuple[Process, Process]) -> None:
+        self.stopped = False
+        self.judged: list[tuple[int, int, int | None]] = []
+        self._processes = processes
+
+    async def read(self, which: int, name: str) -> None:
+        one, last = self._processes[which], 0
+        while not self.stopped:
+            one.forget()
+            least = one.feed.revision
+            read = await one.read(KeyRef(application="shop", name=name), least if which else 0)
+            assert read.configuration is not None
+            assert read.revision >= least
+            assert read.configuration.revision >= last
+            last = read.configuration.revision
+            self.judged.append((read.revision, last, read.number))
+            await asyncio.sleep(0.002)
+
+
+async def write_and_lose(psql: Session, redis: RedisServer, names: list[str]) -> dict[int, tuple[str, int]]:
+    """Write in turn, while Redis is flushed and gets its old data again; return what each revision wrote."""
+    written: dict[int, tuple[str, int]] = {}
+    saved: dict[bytes, bytes] = {}
+    for number in range(1, 121):
+        name = names[number % len(names)]
+        written[await set_number(psql, number, name)] = (name, number)
+        if number % 20 == 5:
+            saved = await redis.entries()
+        if number % 20 == 10:
+            await redis.client.flushall()
+        if number % 20 == 15 and saved:
+            await redis.client.mset(saved)
+        await asyncio.sleep(0.005)
+    return written
+
+
+async def test_every_read_of_two_processes_is_that_of_the_log_while_redis_forgets_and_remembers(
+    psql: Session, database_url: str, redis: RedisServer
+) -> None:
+    names = ["c0", "c1", "c2"]
+    await shop(psql, *names)
+    async with process(database_url, redis.url) as one, process(database_url, redis.url) as two:
+        judge = Judge((one, two))
+        async with asyncio.TaskGroup() as readers:
+            for which, name in ((which, name) for which in (0, 1) for name in names):
+                readers.create_task(judge.read(which, name))
+            written = await write_and_lose(psql, redis, names)
+            judge.stopped = True
+        used = one.count("used") + two.count("used")
+    assert used > 0
+    for revision, changed, number in judge.judged:
+        name, expected = written.get(changed, ("", 0))
+        assert number == expected
+        # Nothing has changed it between that commit and the revision that it was shown for.
+        assert not [one for one in written if changed < one <= revision and written[one][0] == name]
+
+
 @pytest.mark.parametrize(("refusal", "error"), [("OOM", "OutOfMemoryError"), ("READONLY", "ReadOnlyError")])
 async def test_a_redis_that_refuses_entries_is_read_and_is_offered_entries_again_later(
     psql: Session, database_url: str, redis: RedisServer, refusal: str, error: str
