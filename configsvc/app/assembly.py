@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry
@@ -29,6 +30,8 @@ from configsvc.configurations.audit import Audit
 from configsvc.configurations.cache import Cache
 from configsvc.configurations.history import ConfigurationHistory
 from configsvc.configurations.reads import Encoding, Reads
+from configsvc.configurations.recent_changes import RecentChanges
+from configsvc.configurations.second_level import SecondLevel
 from configsvc.configurations.sources import Sources
 from configsvc.configurations.use_cases import Configurations
 from configsvc.domain.claims import TokenRules
@@ -52,6 +55,8 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.descriptors import connection_limit
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
+from configsvc.redis.store import RedisStore
+from configsvc.redis.url import parse_redis_url
 from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
 from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
@@ -81,6 +86,7 @@ class Engines:
     database: Database
     pool: ProcessPool
     cache: Cache
+    second_level: SecondLevel | None
     policy: AccessPolicy
     feed: Feed
     tokens: Tokens | None
@@ -97,6 +103,8 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
     """Return the engines of one service. Raises StartError."""
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    recent = RecentChanges()
+    feed = Feed(url, (policy, cache, recent) if settings.redis_url else (policy, cache))
     writes = Writes(database)
     batches = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
@@ -109,8 +117,9 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
         database=database,
         pool=pool,
         cache=cache,
+        second_level=_second_level(settings, database, feed, recent),
         policy=policy,
-        feed=Feed(url, (policy, cache)),
+        feed=feed,
         tokens=_tokens(settings),
         writes=writes,
         batches=batches,
@@ -146,7 +155,7 @@ class Servers:
 def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
     """Return the bound servers, with their metrics registered. Raises StartError."""
     encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
-    reads = Reads(engines.database, engines.feed, engines.cache, encoding)
+    reads = Reads(engines.database, engines.feed, engines.cache, encoding, engines.second_level)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
@@ -166,7 +175,8 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
             engines.database,
         ),
     )
-    for collector in (*collectors, *((servers.http.connections,) if servers.http else ())):
+    optional = ((servers.http.connections,) if servers.http else (), filter(None, (engines.second_level,)))
+    for collector in chain(collectors, *optional):
         registry.register(collector)
     return servers
 
@@ -197,8 +207,10 @@ def _bound_servers(settings: Settings, engines: Engines, servicers: Mapping[str,
         return Servers(rpc=rpc, http=None)
     # Imported late, as much takes long to load that only some services need.
     from configsvc.app.http import http_server  # noqa: PLC0415
+    from configsvc.web.health import HealthPages  # noqa: PLC0415
 
-    http = http_server(settings, servicers, methods, rules, files, engines.database, engines.feed)
+    health = HealthPages(engines.database, engines.feed, engines.second_level, version("configsvc"))
+    http = http_server(settings, servicers, methods, rules, files, health)
     return Servers(rpc=rpc, http=http)
 
 
@@ -255,6 +267,13 @@ def _servicers(
         ),
         "SourceService": SourceServicer(Sources(database, writes, SourceWrites(engines.batches), reads), engines.feed),
     }
+
+
+def _second_level(settings: Settings, database: Database, feed: Feed, recent: RecentChanges) -> SecondLevel | None:
+    if settings.redis_url is None:
+        return None
+    store = RedisStore(parse_redis_url(settings.redis_url.get_secret_value()))
+    return SecondLevel(store, feed, recent, database)
 
 
 def _limits(settings: Settings) -> Limits:

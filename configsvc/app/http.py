@@ -1,15 +1,12 @@
 """The server of the API over HTTP, built from the settings."""
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from ssl import CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, SSLContext, VerifyMode
 
 from configsvc.api.methods import Methods
 from configsvc.domain.connections import ConnectionRules
-from configsvc.feed.feed import Feed
 from configsvc.process.certificates import CertificateFiles
 from configsvc.process.settings import Settings
-from configsvc.storage.database import Database
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.health import HealthPages
 from configsvc.web.server import HttpServer, build_http_server
@@ -22,8 +19,7 @@ def http_server(
     methods: Methods,
     rules: ConnectionRules,
     files: CertificateFiles | None,
-    database: Database,
-    feed: Feed,
+    health: HealthPages,
 ) -> HttpServer:
     """Return a server bound to the address in the settings. Raises AddressInUseError or CertificateError."""
     assert settings.http_listen is not None
@@ -33,7 +29,7 @@ def http_server(
         settings.http_listen,
         rules,
         tls=_tls(settings, files),
-        health=HealthPages(database, feed, version("configsvc")),
+        health=health,
         browsers=BrowserRules(
             origins=frozenset(filter(None, settings.cors_origins.split(","))),
             trusts_everybody=settings.auth == "none",

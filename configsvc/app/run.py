@@ -122,6 +122,8 @@ async def _run_background(
             tasks.create_task(engines.pool.end_when_idle(), name="process pool"),
             tasks.create_task(checking_pool.end_when_idle(), name="process pool of checks"),
         ]
+        if engines.second_level:
+            endless.append(tasks.create_task(engines.second_level.run(), name="second level"))
         if engines.tokens:
             endless.append(tasks.create_task(engines.tokens.run(), name="keys of the identity provider"))
         await drained.wait()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from configsvc.domain.bounded_cache import BoundedCache
-from configsvc.domain.commits import CommitPart
+from configsvc.domain.commits import Commit, CommitPart
 from configsvc.domain.models import ConfigurationRef, IdRef
 from configsvc.feed.observers import FeedObserver
 from configsvc.telemetry.families import Families, gauge
@@ -87,7 +87,7 @@ class Cache(FeedObserver):
             for change in part.changes:
                 self.forget(IdRef(id=change.configuration.id), before=part.revision)
 
-    def reset(self) -> None:
+    def reset(self, last: Commit | None) -> None:  # noqa: ARG002  # other observers need it
         """Remove all answers."""
         self._by_id.clear()
         self._by_key.clear()

@@ -1,5 +1,5 @@
-"""Reads of single configurations: from the cache if it is fresh, otherwise from the database, one query for all
-concurrent callers.
+"""Reads of single configurations: from the cache if it is fresh, otherwise from the second level or the database, one
+query for all concurrent callers.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ from typing import NamedTuple, TypeAlias
 
 from configsvc.aio import SharedRead
 from configsvc.configurations.cache import Answer, Cache
+from configsvc.configurations.second_level import SecondLevel
 from configsvc.domain.commits import History
 from configsvc.domain.errors import ResourceNotFoundError
 from configsvc.domain.models import Configuration, ConfigurationRef, IdRef, KeyRef, Now
@@ -56,12 +57,15 @@ class Reads:
     cached or shared only if nothing newer was shown before by another read, by a write of this process or by the feed.
     """
 
-    def __init__(self, database: Database, feed: Feed, cache: Cache, encoding: Encoding) -> None:
+    def __init__(
+        self, database: Database, feed: Feed, cache: Cache, encoding: Encoding, second_level: SecondLevel | None = None
+    ) -> None:
         self.hits = self.misses = self.overtaken = 0
         self._database = database
         self._feed = feed
         self._cache = cache
         self._encoding = encoding
+        self._second_level = second_level
         self._head = SharedRead(self._read_head)
         self._history = feed.history
         # The newest revision that any caller was shown, and the revision that the cache must have reached to be used.
@@ -141,6 +145,8 @@ class Reads:
         self._notice_history()
         self._shown = max(self._shown, revision)
         self._required = max(self._required, revision)
+        if self._second_level:
+            self._second_level.require(revision)
 
     def _notice_history(self) -> None:
         if self._history is not self._feed.history:
@@ -170,13 +176,13 @@ class Reads:
                 raise outcome
             if outcome is not None and outcome.shown_revision >= least:
                 return outcome
-        return await self._read_for_all(key, ref)
+        return await self._read_for_all(key, ref, min_revision)
 
-    async def _read_for_all(self, key: Reading, ref: ConfigurationRef) -> Found:
+    async def _read_for_all(self, key: Reading, ref: ConfigurationRef, min_revision: int) -> Found:
         reading = self._reading[key] = asyncio.get_running_loop().create_future()
         outcome: Found | Exception | None = None
         try:
-            found = outcome = await self._read(ref)
+            found = outcome = await self._elsewhere(ref, min_revision) or await self._read(ref)
         except Exception as error:
             outcome = error
             raise
@@ -185,13 +191,25 @@ class Reads:
             reading.set_result(outcome)
         return found
 
+    async def _elsewhere(self, ref: ConfigurationRef, min_revision: int) -> Found | None:
+        """Return what the second level has, if the cache could have it too."""
+        if self._second_level is None:
+            return None
+        answer = await self._second_level.find(ref, min_revision)
+        if answer is None or not self._is_fresh:
+            return None
+        self._cache.put(answer)
+        return Found(answer=answer, shown_revision=answer.shown_revision)
+
     async def _read(self, ref: ConfigurationRef) -> Found:
         history = self._feed.history
         async with self._database.read() as connection:
-            configuration, shown_revision = await configurations.get(connection, ref)
+            configuration, shown_revision, commit = await configurations.get(connection, ref)
         answer = None if configuration is None else self._answer(configuration, shown_revision)
         if history is self._feed.history:
             self._remember(ref, answer, shown_revision)
+            if self._second_level and answer is not None and commit is not None:
+                self._second_level.keep(ref, answer, commit, history)
         return Found(answer=answer, shown_revision=shown_revision)
 
     def _answer(self, configuration: Configuration, shown_revision: int) -> Answer:
@@ -206,12 +224,17 @@ class Reads:
         )
 
     def _forget_names(self, known: Answer | Configuration, *, before: int) -> None:
-        self._cache.forget(IdRef(id=known.id), before=before)
-        self._cache.forget(KeyRef(application=known.application, name=known.name), before=before)
+        self._forget(IdRef(id=known.id), before=before)
+        self._forget(KeyRef(application=known.application, name=known.name), before=before)
+
+    def _forget(self, ref: ConfigurationRef, *, before: int) -> None:
+        self._cache.forget(ref, before=before)
+        if self._second_level:
+            self._second_level.forget(ref, before=before)
 
     def _remember(self, ref: ConfigurationRef, answer: Answer | None, shown_revision: int) -> None:
         # Older answers must not be shown after this one, even if this one is not cached.
-        self._cache.forget(ref, before=shown_revision)
+        self._forget(ref, before=shown_revision)
         if answer is not None:
             self._forget_names(answer, before=shown_revision)
         if shown_revision < max(self._shown, self._feed.revision):

@@ -228,7 +228,7 @@ class Feed:
     async def _go_to(self, history: History, head: int, last: Commit | None) -> None:
         self._history = history
         for observer in self._observers:
-            observer.reset()
+            observer.reset(last)
         self._next = position_after(head)
         self._last = last
         self._ring.clear()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from configsvc.domain.commits import CommitPart
+from configsvc.domain.commits import Commit, CommitPart
 from configsvc.storage.listener import Listener
 
 
@@ -23,8 +23,8 @@ class FeedObserver:
     def apply(self, part: CommitPart) -> None:
         """Take account of the part, which becomes visible now."""
 
-    def reset(self) -> None:
-        """Discard everything read from the old history: another one begins now."""
+    def reset(self, last: Commit | None) -> None:
+        """Discard everything read from the old history: another one begins now, after the last commit in it."""
 
     def confirm(self, time_seconds: float) -> None:
         """Note that everything committed before this time of the monotonic clock was applied."""

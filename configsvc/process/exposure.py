@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import suppress
 from ipaddress import ip_address
+from itertools import chain
 
 from configsvc.identity.key_sources import is_safe_url
 from configsvc.process.settings import Settings
@@ -14,7 +15,8 @@ _TLS = "set CONFIGSVC_TLS_CERTIFICATE_FILE and CONFIGSVC_TLS_KEY_FILE"
 
 def check_exposure(settings: Settings) -> None:
     """Check that the settings agree, and that the service is open to the network only on purpose. Raises StartError."""
-    for problem in (*_contradictions(settings), *_provider_problems(settings), *_exposures(settings)):
+    problems = (_contradictions, _settings_without_effect, _provider_problems, _exposures)
+    for problem in chain.from_iterable(check(settings) for check in problems):
         raise StartError(problem)
 
 
@@ -37,8 +39,13 @@ def _contradictions(settings: Settings) -> Generator[str]:
             "CONFIGSVC_AUTH=oidc,mtls requires CONFIGSVC_MTLS_LISTEN, a second address for client certificates; no "
             "other value allows it"
         )
+
+
+def _settings_without_effect(settings: Settings) -> Generator[str]:
     if settings.cors_origins and not settings.http_listen:
         yield "CONFIGSVC_CORS_ORIGINS is for pages that use HTTP: set CONFIGSVC_HTTP_LISTEN too"
+    if settings.redis_url and not settings.cache_megabytes:
+        yield "CONFIGSVC_REDIS_URL is for answers that the cache lacks: set CONFIGSVC_CACHE_MEGABYTES above 0"
 
 
 def _provider_problems(settings: Settings) -> Generator[str]:

@@ -11,6 +11,7 @@ from configsvc.domain.access import check_new_principal
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import DEFAULT_RETENTION
 from configsvc.domain.peers import trusted_proxies
+from configsvc.redis.url import parse_redis_url
 from configsvc.storage.database_url import MAX_PORT, parse_database_url
 
 PREFIX = "CONFIGSVC_"
@@ -21,6 +22,12 @@ DEFAULT_CACHE_MEGABYTES = 64
 def _checked_database_url(url: SecretStr) -> SecretStr:
     if url:
         parse_database_url(url.get_secret_value())
+    return url
+
+
+def _checked_redis_url(url: SecretStr) -> SecretStr:
+    if url:
+        parse_redis_url(url.get_secret_value())
     return url
 
 
@@ -98,6 +105,7 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     migrate_database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     service_role: str | None = None
+    redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] | None = None
     data_dir: Path = Path(".configsvc")
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False

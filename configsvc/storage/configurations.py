@@ -7,6 +7,7 @@ from dataclasses import replace
 import asyncpg
 from asyncpg import Record
 
+from configsvc.domain.commits import Commit
 from configsvc.domain.content import encode_json
 from configsvc.domain.errors import (
     FilterTooSlowError,
@@ -71,11 +72,16 @@ def _id_and_key(ref: ConfigurationRef) -> tuple[str | None, str | None, str | No
             return None, application, name
 
 
-async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int]:
-    """Return the current configuration, and the revision that this read shows. Raises RecordUnreadableError."""
+async def get(connection: Connection, ref: ConfigurationRef) -> tuple[Configuration | None, int, Commit | None]:
+    """Return the current configuration, the revision that this read shows, and the commit that took it.
+
+    Raises RecordUnreadableError.
+    """
     row = await fetch_one(connection, _NAMES, lambda _: str(ref), _SQL["get"], *_id_and_key(ref))
     assert row is not None
-    return None if row["id"] is None else configuration_of(row, row["config"]), row["shown_revision"]
+    revision = row["shown_revision"]
+    configuration = None if row["id"] is None else configuration_of(row, row["config"])
+    return configuration, revision, log.commit_at(revision, row["head_id"], row["head_time"])
 
 
 async def get_many(

@@ -1,11 +1,12 @@
 -- name: get
 SELECT
-    revision_counter.revision AS shown_revision,
+    coalesce(head.revision, 0) AS shown_revision, head.id AS head_id, head.time AS head_time,
     c.id, c.application_id, c.application, c.name, c.comments, c.config, c.schema, c.schema_version, c.version,
     commits.revision,
     coalesce(nullif(c.create_time, c.update_time), commits.time) AS create_time, commits.time AS update_time, c.created_by,
     c.updated_by
-FROM revision_counter
+FROM (SELECT) AS one
+LEFT JOIN (SELECT id, revision, time FROM commits ORDER BY revision DESC LIMIT 1) AS head ON true
 LEFT JOIN (configurations AS c JOIN commits ON commits.id = c.commit_id)
     ON c.id = $1 OR (c.application = $2 AND c.name = $3);
 

@@ -56,6 +56,14 @@ class LogPage:
     compacted_revision: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentCommits:
+    """Commits without gaps, the newest first, each with the configurations that it changed."""
+
+    commits: tuple[tuple[Commit, tuple[str, ...]], ...]
+    compacted_revision: int
+
+
 def check_head(revision: int, head: int) -> None:
     """Check that the history has reached the revision. Raises RevisionUnknownError."""
     if revision > head:
@@ -106,8 +114,31 @@ async def bounds(connection: Connection) -> Bounds:
         raise DatabaseUnavailableError
     return Bounds(
         head=row["head"],
-        head_commit=_commit(row["head"], row["commit_id"], row["commit_time"]),
+        head_commit=commit_at(row["head"], row["commit_id"], row["commit_time"]),
         compacted_revision=row["compacted_revision"],
+    )
+
+
+async def recent_commits(connection: Connection, last: int, limit: int) -> RecentCommits:
+    """Return the commits up to the revision that have `limit` changes of configurations in all; none if the newest
+    alone has more, or a name cannot be read.
+    """
+    try:
+        rows = await connection.fetch(_SQL["recent_commits"], last, limit + 1)
+    except UNREADABLE:
+        return RecentCommits(commits=(), compacted_revision=0)
+    changed: dict[int, list[str]] = {}
+    commits: dict[int, Commit] = {}
+    for row in rows:
+        revision = row["revision"]
+        commits[revision] = Commit(revision=revision, id=row["commit_id"], time=row["commit_time"])
+        changed.setdefault(revision, []).extend(() if row["id"] is None else (row["id"],))
+    if len(rows) > limit:
+        # It may have more changes than these.
+        del commits[rows[-1]["revision"]]
+    return RecentCommits(
+        commits=tuple((commit, tuple(changed[revision])) for revision, commit in commits.items()),
+        compacted_revision=rows[0]["compacted_revision"] if rows else 0,
     )
 
 
@@ -139,7 +170,7 @@ async def commit_of(kind: Kind, connection: Connection, written: Written) -> Com
     Raises WriteConflictError if the log no longer has that version.
     """
     row = require_record(await connection.fetchrow(_SQL["commit_of"], kind, written.resource_id, written.version))
-    return _commit(row["revision"], row["id"], row["time"])
+    return commit_at(row["revision"], row["id"], row["time"])
 
 
 def require_record(row: asyncpg.Record | None) -> asyncpg.Record:
@@ -190,7 +221,7 @@ async def page_from(connection: Connection, position: Position, applications: Co
     first = rows[0]
     check_kept(position.revision - 1, first["compacted_revision"])
     return LogPage(
-        before=_commit(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
+        before=commit_at(first["revision_before"], first["commit_id_before"], first["commit_time_before"]),
         parts=tuple(parts_of(records)),
         head=first["head"],
         compacted_revision=first["compacted_revision"],
@@ -222,7 +253,8 @@ async def _records(rows: list[asyncpg.Record]) -> list[Record]:
     return records
 
 
-def _commit(revision: int, commit_id: int | None, time: datetime | None) -> Commit | None:
+def commit_at(revision: int, commit_id: int | None, time: datetime | None) -> Commit | None:
+    """Return the commit that these columns describe, or None if they are null."""
     return None if commit_id is None or time is None else Commit(revision=revision, id=commit_id, time=time)
 
 

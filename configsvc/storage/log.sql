@@ -19,6 +19,19 @@ FROM revision_counter
 CROSS JOIN compaction
 LEFT JOIN commits ON commits.revision = revision_counter.revision;
 
+-- name: recent_commits
+-- The commits up to revision $1, the newest first, with a row for each configuration that they changed, or one with a
+-- null; $2 rows at most. In a compacted commit some may be missing.
+SELECT commits.revision, commits.id AS commit_id, commits.time AS commit_time, r.resource_id AS id, compaction.revision AS compacted_revision
+FROM compaction
+CROSS JOIN commits
+LEFT JOIN LATERAL (
+    SELECT resource_id FROM change_records WHERE commit_id = commits.id AND kind = 'CONFIGURATION' LIMIT $2
+) AS r ON true
+WHERE commits.revision <= $1
+ORDER BY commits.revision DESC
+LIMIT $2;
+
 -- name: notification_queue_usage
 SELECT pg_notification_queue_usage();
 

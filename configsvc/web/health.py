@@ -5,6 +5,7 @@ import json
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
+from configsvc.configurations.second_level import SecondLevel
 from configsvc.feed.feed import Feed
 from configsvc.storage.database import Database
 from configsvc.web.errors import error_body
@@ -18,10 +19,11 @@ _TEXT = b"text/plain; charset=utf-8"
 class HealthPages:
     """The pages under /health. `serving` is that of the gRPC health service."""
 
-    def __init__(self, database: Database, feed: Feed, version: str) -> None:
+    def __init__(self, database: Database, feed: Feed, second_level: SecondLevel | None, version: str) -> None:
         self.serving = False
         self._database = database
         self._feed = feed
+        self._second_level = second_level
         self._version = version
 
     async def answer(self, exchange: Exchange, path: str) -> bool:
@@ -45,10 +47,14 @@ class HealthPages:
 
     def _state(self) -> dict[str, object]:
         feed = self._feed
-        return {
+        state: dict[str, object] = {
             "status": "SERVING" if self.serving else "NOT_SERVING",
             "version": self._version,
             "database": {"reachable": feed.live},
             "pools": self._database.pool_states,
             "feed": {"live": feed.live, "lag_seconds": round(feed.lag_seconds, 3)},
         }
+        if self._second_level:
+            # For people: the service is as ready without it.
+            state["redis"] = {"reachable": self._second_level.reachable}
+        return state

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from configsvc.domain.commits import CommitPart
+from configsvc.domain.commits import Commit, CommitPart
 from configsvc.feed.feed import Feed
 from configsvc.feed.observers import FeedObserver
 from configsvc.feed.wakeups import Waiter
@@ -43,7 +43,7 @@ class Seen(FeedObserver):
     def apply(self, part: CommitPart) -> None:
         self.note("apply")
 
-    def reset(self) -> None:
+    def reset(self, last: Commit | None) -> None:
         self.note("reset")
 
     def confirm(self, time_seconds: float) -> None:

@@ -51,6 +51,8 @@ MTLS = TLS | {"tls_client_ca_file": "authorities.pem"}
         ({"http_listen": OPEN, "auth": "mtls"} | MTLS, None),
         ({"cors_origins": "https://console.example.com"}, "CONFIGSVC_HTTP_LISTEN"),
         ({"cors_origins": "https://console.example.com", "http_listen": LOOPBACK}, None),
+        ({"redis_url": "redis://localhost", "cache_megabytes": 0}, "CONFIGSVC_CACHE_MEGABYTES"),
+        ({"redis_url": "redis://localhost"}, None),
         ({"metrics_listen": "0.0.0.0:9464"}, "metrics have no authentication"),
         ({"auth": "mtls", "metrics_listen": "0.0.0.0:9464"} | MTLS, "metrics have no authentication"),
     ],

@@ -56,6 +56,7 @@ LIMIT_BYTES = 3 * 1024 * 1024
 # Statements of calls that find rows by their keys.
 LOOKUPS: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("configurations", "get", ("id", None, None)),
+    ("log", "recent_commits", (2000, 2001)),
     ("configurations", "batch_get", (["id"], ["app"], ["name"], True, LIMIT_BYTES)),
     ("configurations", "batch_get_past", (["id"], ["app"], ["name"], True, LIMIT_BYTES, 1)),
     ("history", "last_holder", ("app", "name")),

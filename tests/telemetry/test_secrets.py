@@ -226,7 +226,8 @@ def test_settings_show_no_secret_however_they_are_shown() -> None:
     secret = [name for name, field in Settings.model_fields.items() if SecretStr in kinds_of(field.annotation)]
     named_so = {name for name in Settings.model_fields if re.search(r"password|secret|token|database_url", name)}
     assert named_so <= set(secret)
-    settings = settings_of(**dict.fromkeys(secret, f"postgresql://configsvc:{PASSWORD}@localhost/configsvc"))
+    schemes = {name: "redis" if name == "redis_url" else "postgresql" for name in secret}
+    settings = settings_of(**{name: f"{scheme}://configsvc:{PASSWORD}@localhost/0" for name, scheme in schemes.items()})
     shown = (repr(settings), str(settings), settings.model_dump(), settings.model_dump_json(), vars(settings))
     assert PASSWORD not in "".join(map(str, shown))
 
