@@ -221,7 +221,7 @@ def test_what_a_killed_program_left_while_it_saved_is_removed_once_it_is_old(fol
     assert killed.returncode == -signal.SIGKILL
     left = file_in(folder)
     others = [folder / name for name in (".shop-notes.tmp", "shop-0123456789abcdef-abcdefgh.tmp", ".env")]
-    link = left.with_name(left.name[:-5] + "1.tmp")
+    link = left.with_name(".shop-0123456789abcdef-aaaaaaaa.tmp")
     link.symlink_to(others[0])
     for file in others:
         file.touch()
