@@ -32,6 +32,13 @@ class Content:
         return self._value
 
     @property
+    def canonical_value(self) -> JsonObject:
+        """The value with whole numbers as integers, which SQL need not have written so. Raises what `value` does."""
+        if self._text is not None:
+            self._value = _decode_canonical(self._text)
+        return self.value
+
+    @property
     def text(self) -> str:
         """JSON text as PostgreSQL writes it."""
         if self._text is None:
@@ -46,17 +53,16 @@ class Content:
 
 
 def value_of(text: str) -> JsonObject:
-    """Return the canonical value of stored text. Raises ValueError or RecursionError if Python cannot hold it."""
-    return _decode(text)
+    """Return the value of stored text. Raises ValueError or RecursionError if Python cannot hold it."""
+    return json.loads(text)
 
 
 def _canonical_number(text: str) -> int | float:
-    # Only SQL writes 1.0.
     number = float(text)
     return int(number) if number.is_integer() else number
 
 
-_decode = json.JSONDecoder(parse_float=_canonical_number).decode
+_decode_canonical = json.JSONDecoder(parse_float=_canonical_number).decode
 
 
 def stored_text(value: JsonObject) -> str:

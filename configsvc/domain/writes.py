@@ -286,7 +286,7 @@ def _new_config(current: Content | None, values: ConfigurationUpdate) -> Content
     assert current is not None
     if isinstance(patch, MergePatch):
         # No deeper than the deeper one of the two, which are both canonical.
-        return Content(merge_patch(current.value, patch.patch))
+        return Content(merge_patch(current.canonical_value, patch.patch))
     patched = after_json_patch(current.value, patch.operations, patch.field)
     with Violations() as violations:
         return Content(canonical_content(patched, patch.field, violations))
