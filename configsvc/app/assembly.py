@@ -69,7 +69,7 @@ from configsvc.telemetry.refusals import Refusals
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.watch.watches import Watches
-from configsvc.wire.configurations import encoded_response, response_as_text
+from configsvc.wire.configurations import encoded_response, response_as_struct
 from configsvc.writes.atomic_batch import AtomicBatches
 from configsvc.writes.group_commit import GroupCommit
 from configsvc.writes.source_writes import SourceWrites
@@ -154,7 +154,11 @@ class Servers:
 
 def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistry) -> Servers:
     """Return the bound servers, with their metrics registered. Raises StartError."""
-    encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
+    encoding = Encoding(
+        text=partial(encoded_response, as_text=True),
+        struct=partial(encoded_response, as_text=False),
+        text_to_struct=response_as_struct,
+    )
     reads = Reads(engines.database, engines.feed, engines.cache, encoding, engines.second_level)
     large = LargeAnswers()
     watches = Watches(engines.database, engines.feed)

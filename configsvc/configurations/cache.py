@@ -14,23 +14,23 @@ ANSWER_BYTES = 768
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Answer:
-    """An encoded configuration, also with its content as text once a caller wanted it so. `shown_revision` is the head
-    of the history when it was read.
+    """An encoded configuration, with its content as JSON text or as a Struct, or both: each once a caller wanted it so.
+    `shown_revision` is the head of the history when it was read.
     """
 
     id: str
     application_id: str
     application: str
     name: str
-    encoded: bytes
-    encoded_as_text: bytes | None
+    text: bytes | None
+    struct: bytes | None
     shown_revision: int
 
     @property
     def memory_bytes(self) -> int:
         """The approximate memory of the answer."""
-        as_text = self.encoded_as_text or b""
-        return ANSWER_BYTES + len(self.application) + len(self.name) + len(self.encoded) + len(as_text)
+        encoded = len(self.text or b"") + len(self.struct or b"")
+        return ANSWER_BYTES + len(self.application) + len(self.name) + encoded
 
 
 class Cache(FeedObserver):

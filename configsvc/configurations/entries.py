@@ -23,21 +23,24 @@ class Entry:
     answer: Answer
 
 
-def entry_key(epoch: str, ref: ConfigurationRef) -> bytes:
-    """Return the key of the entry of a configuration, which has its own for each way to refer to it."""
+def entry_key(epoch: str, ref: ConfigurationRef, *, as_text: bool) -> bytes:
+    """Return the key of an entry: a configuration has one for each form of its content and each way to refer to it."""
     kind = "id" if isinstance(ref, IdRef) else "key"
-    return f"configsvc:{FORMAT}:{epoch}:{kind}:{ref}".encode()
+    form = "text" if as_text else "struct"
+    return f"configsvc:{FORMAT}:{epoch}:{form}:{kind}:{ref}".encode()
 
 
 def encoded_entry(key: bytes, entry: Entry) -> bytes:
     answer = entry.answer
+    encoded = answer.struct if answer.text is None else answer.text
+    assert encoded is not None
     texts = [text.encode() for text in (answer.id, answer.application_id, answer.application, answer.name)]
     header = _HEADER.pack(FORMAT, 0, entry.revision, entry.identity, *map(len, texts))
-    checked = b"".join((header[_CHECKED_FROM:], *texts, answer.encoded))
+    checked = b"".join((header[_CHECKED_FROM:], *texts, encoded))
     return b"".join((header[:1], _checksum(key, checked).to_bytes(4), checked))
 
 
-def decoded_entry(key: bytes, ref: ConfigurationRef, value: bytes) -> Entry | None:
+def decoded_entry(key: bytes, ref: ConfigurationRef, value: bytes, *, as_text: bool) -> Entry | None:
     """Return the entry of a configuration from the value of its key, or None if it is not one."""
     if len(value) < _HEADER.size:
         return None
@@ -59,8 +62,8 @@ def decoded_entry(key: bytes, ref: ConfigurationRef, value: bytes) -> Entry | No
         application_id=application_id,
         application=application,
         name=name,
-        encoded=value[place:],
-        encoded_as_text=None,
+        text=value[place:] if as_text else None,
+        struct=None if as_text else value[place:],
         shown_revision=revision,
     )
     return Entry(revision=revision, identity=identity, answer=answer) if _is_about(answer, ref) else None

@@ -19,7 +19,7 @@ from configsvc.storage import configurations, log
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 
-Reading: TypeAlias = tuple[History, ConfigurationRef, Slots | None]
+Reading: TypeAlias = tuple[History, ConfigurationRef, bool, Slots | None]
 
 # The maximum age of a cached answer, by the feed's last read to the end of the log. It reads at least every 2 s.
 STALENESS_LIMIT_SECONDS = 5.0
@@ -44,10 +44,11 @@ class Shown(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Encoding:
-    """Functions that encode a configuration, and derive the encoding with the content as text from the other one."""
+    """Functions that encode a configuration, its content as text or as a Struct, and make the second of the first."""
 
-    encode: Callable[[Configuration], bytes]
-    as_text: Callable[[bytes], bytes]
+    text: Callable[[Configuration], bytes]
+    struct: Callable[[Configuration], bytes]
+    text_to_struct: Callable[[bytes], bytes]
 
 
 class Reads:
@@ -70,7 +71,7 @@ class Reads:
         self._history = feed.history
         # The newest revision that any caller was shown, and the revision that the cache must have reached to be used.
         self._shown = self._required = 0
-        # The reads in progress, by history. The result None: the reader was cancelled.
+        # The reads in progress, by history and form. The result None: the reader was cancelled.
         self._reading: dict[Reading, asyncio.Future[Found | Exception | None]] = {}
 
     def collect(self) -> Families:
@@ -93,12 +94,12 @@ class Reads:
         if least > self._feed.revision and is_same_history and self._is_fresh:
             await self._feed.wait_revision(least, FEED_LIMIT_SECONDS)
         is_fresh = is_same_history and self._is_fresh
-        answer = self._remembered(ref, least) if is_fresh else None
+        answer = self._remembered(ref, least, as_text=as_text) if is_fresh else None
         if answer is not None:
             self.hits += 1
             return self._in_form(answer, max(answer.shown_revision, self._feed.revision), as_text=as_text)
         self.misses += 1
-        found = await (self._shared(ref, least) if is_fresh else self._read(ref))
+        found = await (self._shared(ref, least, as_text) if is_fresh else self._read(ref, as_text))
         log.check_head(least, found.shown_revision)
         if found.answer is None:
             raise ResourceNotFoundError("configuration", str(ref))
@@ -114,18 +115,15 @@ class Reads:
             return head, await log.epoch(connection)
 
     def _in_form(self, answer: Answer, revision: int, *, as_text: bool) -> Shown:
-        encoded = self._as_text(answer) if as_text else answer.encoded
+        encoded = answer.text if as_text else answer.struct or self._as_struct(answer)
+        assert encoded is not None
         return Shown(answer.application_id, encoded, revision)
 
-    def _as_text(self, answer: Answer) -> bytes:
-        # Callers that shared a read have the answer as it was read.
-        known = self._cache.peek(IdRef(id=answer.id))
-        if known is None or known.encoded is not answer.encoded:
-            return self._encoding.as_text(answer.encoded)
-        if known.encoded_as_text is not None:
-            return known.encoded_as_text
-        encoded = self._encoding.as_text(answer.encoded)
-        self._cache.put(replace(known, encoded_as_text=encoded))
+    def _as_struct(self, answer: Answer) -> bytes:
+        """Return a cached answer with a Struct, and keep that beside the text."""
+        assert answer.text is not None
+        encoded = self._encoding.text_to_struct(answer.text)
+        self._cache.put(replace(answer, struct=encoded))
         return encoded
 
     def cached_application_id(self, ref: IdRef) -> str | None:
@@ -158,17 +156,18 @@ class Reads:
         feed = self._feed
         return self._cache.limit_bytes > 0 and feed.live and feed.lag_seconds <= STALENESS_LIMIT_SECONDS
 
-    def _remembered(self, ref: ConfigurationRef, least: int) -> Answer | None:
+    def _remembered(self, ref: ConfigurationRef, least: int, *, as_text: bool) -> Answer | None:
         answer = self._cache.get(ref)
-        if answer is None:
+        # Text is not made of a Struct, which does not know how PostgreSQL writes a number.
+        if answer is None or (as_text and answer.text is None):
             return None
         least = max(least, self._required)
         return answer if answer.shown_revision >= least or self._feed.revision >= least else None
 
-    async def _shared(self, ref: ConfigurationRef, min_revision: int) -> Found:
+    async def _shared(self, ref: ConfigurationRef, min_revision: int, as_text: bool) -> Found:
         """Share a read in progress, unless its result may be older than what was shown before this call."""
         # Callers share only with those that wait in the same slots.
-        key = (self._feed.history, ref, caller_slots.get())
+        key = (self._feed.history, ref, as_text, caller_slots.get())
         least = max(self._shown, self._feed.revision, min_revision)
         while (reading := self._reading.get(key)) is not None:
             outcome = await asyncio.shield(reading)
@@ -176,13 +175,14 @@ class Reads:
                 raise outcome
             if outcome is not None and outcome.shown_revision >= least:
                 return outcome
-        return await self._read_for_all(key, ref, min_revision)
+        return await self._read_for_all(key, min_revision)
 
-    async def _read_for_all(self, key: Reading, ref: ConfigurationRef, min_revision: int) -> Found:
+    async def _read_for_all(self, key: Reading, min_revision: int) -> Found:
+        _, ref, as_text, _ = key
         reading = self._reading[key] = asyncio.get_running_loop().create_future()
         outcome: Found | Exception | None = None
         try:
-            found = outcome = await self._elsewhere(ref, min_revision) or await self._read(ref)
+            found = outcome = await self._elsewhere(ref, min_revision, as_text) or await self._read(ref, as_text)
         except Exception as error:
             outcome = error
             raise
@@ -191,35 +191,35 @@ class Reads:
             reading.set_result(outcome)
         return found
 
-    async def _elsewhere(self, ref: ConfigurationRef, min_revision: int) -> Found | None:
+    async def _elsewhere(self, ref: ConfigurationRef, min_revision: int, as_text: bool) -> Found | None:
         """Return what the second level has, if the cache could have it too."""
         if self._second_level is None:
             return None
-        answer = await self._second_level.find(ref, min_revision)
+        answer = await self._second_level.find(ref, min_revision, as_text=as_text)
         if answer is None or not self._is_fresh:
             return None
         self._cache.put(answer)
         return Found(answer=answer, shown_revision=answer.shown_revision)
 
-    async def _read(self, ref: ConfigurationRef) -> Found:
+    async def _read(self, ref: ConfigurationRef, as_text: bool) -> Found:
         history = self._feed.history
         async with self._database.read() as connection:
             configuration, shown_revision, commit = await configurations.get(connection, ref)
-        answer = None if configuration is None else self._answer(configuration, shown_revision)
+        answer = None if configuration is None else self._answer(configuration, shown_revision, as_text)
         if history is self._feed.history:
             self._remember(ref, answer, shown_revision)
             if self._second_level and answer is not None and commit is not None:
                 self._second_level.keep(ref, answer, commit, history)
         return Found(answer=answer, shown_revision=shown_revision)
 
-    def _answer(self, configuration: Configuration, shown_revision: int) -> Answer:
+    def _answer(self, configuration: Configuration, shown_revision: int, as_text: bool) -> Answer:
         return Answer(
             id=configuration.id,
             application_id=configuration.application_id,
             application=configuration.application,
             name=configuration.name,
-            encoded=self._encoding.encode(configuration),
-            encoded_as_text=None,
+            text=self._encoding.text(configuration) if as_text else None,
+            struct=None if as_text else self._encoding.struct(configuration),
             shown_revision=shown_revision,
         )
 

@@ -55,16 +55,16 @@ class SecondLevel:
         """True while Redis answers in time."""
         return self._store.reachable
 
-    async def find(self, ref: ConfigurationRef, least: int) -> Answer | None:
+    async def find(self, ref: ConfigurationRef, least: int, *, as_text: bool) -> Answer | None:
         """Return the answer for a configuration that is current for the feed's revision; None if there is none, or if
         the feed has not reached a revision.
         """
         history = self._feed.history
-        key = entry_key(history.epoch, ref)
+        key = entry_key(history.epoch, ref, as_text=as_text)
         value = self._store.get(key)
         if value is None or (found := await value) is None:
             return None
-        entry = decoded_entry(key, ref, found)
+        entry = decoded_entry(key, ref, found, as_text=as_text)
         if entry is None or not self._is_true(entry, ref, history, least):
             self._store.note("unusable")
             return None
@@ -78,7 +78,7 @@ class SecondLevel:
         """Leave an answer for other processes that was read at a commit."""
         if not history.epoch:
             return
-        key = entry_key(history.epoch, ref)
+        key = entry_key(history.epoch, ref, as_text=answer.text is not None)
         entry = Entry(revision=commit.revision, identity=identity_of(commit), answer=answer)
         self._store.put(key, encoded_entry(key, entry))
 

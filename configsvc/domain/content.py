@@ -47,7 +47,7 @@ def canonical_content(content: JsonObject, field: str, violations: Violations) -
     Add a fault, with its JSON Pointer after `field`, for each value that cannot be stored.
     """
     try:
-        return {_kept_key(key): _canonical(value, 1) for key, value in content.items()}
+        return {_kept(key): _canonical(value, 1) for key, value in content.items()}
     except _UnfitError:
         _add_faults(content, field, 1, violations)
         return {}
@@ -67,20 +67,25 @@ class _UnfitError(Exception):
 
 
 def _canonical(value: JsonValue, depth: int) -> JsonValue:
-    fault = _fault(value, depth)
-    if fault:
+    if isinstance(value, str):
+        return _kept(value)
+    if isinstance(value, float):
+        if _number_fault(value):
+            raise _UnfitError
+        return int(value) if value.is_integer() else value
+    if not isinstance(value, dict | list):
+        return value
+    if depth == MAX_CONTENT_DEPTH:
         raise _UnfitError
     if isinstance(value, dict):
-        return {_kept_key(key): _canonical(item, depth + 1) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_canonical(item, depth + 1) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+        return {_kept(key): _canonical(item, depth + 1) for key, item in value.items()}
+    return [_canonical(item, depth + 1) for item in value]
 
 
-def _kept_key(key: str) -> str:
-    if "\0" in key:
+def _kept(text: str) -> str:
+    if "\0" in text:
         raise _UnfitError
-    return key
+    return text
 
 
 def _fault(value: JsonValue, depth: int) -> str | None:

@@ -46,11 +46,15 @@ class Comparison:
 
 def compared(before: Configuration, after: Configuration) -> Comparison:
     """Compare two versions; a missing config counts as empty. Takes up to some tenths of a second."""
-    found = differences(before.config or {}, after.config or {})
+    found = differences(_value(before), _value(after))
     lines = [*_lines_of_fields(before, after), *map(_line, found[:MAX_LINES])]
     if len(found) > MAX_LINES:
         lines.append(f"… and {len(found) - MAX_LINES} more")
     return Comparison(before=before, after=after, patch=patch_of(found), text="".join(f"{line}\n" for line in lines))
+
+
+def _value(configuration: Configuration) -> JsonObject:
+    return configuration.config.value if configuration.config else {}
 
 
 def differences(before: JsonObject, after: JsonObject) -> list[Difference]:

@@ -2,13 +2,14 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation
 from typing import TypeVar
 
 from configsvc.domain.content import (
     MAX_CONTENT_BYTES,
+    MAX_CONTENT_DEPTH,
     MAX_NUMBER,
     JsonObject,
     JsonValue,
@@ -21,6 +22,8 @@ from configsvc.domain.errors import Violations
 
 MAX_DIGITS = 1000
 MAX_SHOWN = 64
+# Fewer than MAX_NUMBER has.
+SAFE_DIGITS = 15
 
 Container = TypeVar("Container", JsonObject, "list[JsonValue]")
 _NAMES = {dict: "object", list: "array"}
@@ -35,12 +38,87 @@ def content_from_text(
     exact as a double. Keys must be unique.
     """
     found = Violations()
-    value = _parsed(text, dict, field, found, wide_numbers=wide_numbers)
-    content: JsonObject = {} if value is None else canonical_content(value, field, found)
+    content = _plain_content(text, wide_numbers=wide_numbers)
+    if content is None:
+        value = _parsed(text, dict, field, found, wide_numbers=wide_numbers)
+        content = {} if value is None else canonical_content(value, field, found)
     if not found and len(text.encode()) > limit_bytes:
         check_content_size(content, field, found, limit_bytes=limit_bytes)
     violations.extend(found)
     return content
+
+
+class _UnfitError(ValueError):
+    """A value that cannot be stored, or that a closer look must decide on."""
+
+
+def _plain_content(text: str, *, wide_numbers: bool) -> JsonObject | None:
+    """Return the canonical content of a JSON object; None if it has a fault or anything unusual, or is no object.
+
+    It takes a third of the time of finding out what the faults are.
+    """
+    # Only an escape can be U+0000 or half of a pair.
+    if "\\u0000" in text or "\\ud" in text or "\\uD" in text:
+        return None
+    try:
+        value: JsonValue = (_decode_wide if wide_numbers else _decode)(text)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict):
+        return None
+    may_be_deep = text.count("{") + text.count("[") > MAX_CONTENT_DEPTH
+    return None if may_be_deep and _is_too_deep(value, MAX_CONTENT_DEPTH - 1) else value
+
+
+def _is_too_deep(value: JsonObject | list[JsonValue], levels: int) -> bool:
+    """Return whether there are objects or arrays more than some levels below this one."""
+    for item in value.values() if isinstance(value, dict) else value:
+        if isinstance(item, dict | list) and (not levels or _is_too_deep(item, levels - 1)):
+            return True
+    return False
+
+
+def _plain_object(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise _UnfitError
+    return found
+
+
+def _plain_fraction(text: str) -> int | float:
+    value = float(text)
+    if repr(value) != text:
+        raise _UnfitError
+    return _plain_whole(text.removesuffix(".0")) if value.is_integer() else value
+
+
+def _plain_whole(text: str) -> int:
+    value = _wide_whole(text)
+    if len(text) > SAFE_DIGITS and abs(value) > MAX_NUMBER:
+        raise _UnfitError
+    return value
+
+
+def _wide_whole(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise _UnfitError
+    return int(text)
+
+
+def _plain_constant(_: str) -> float:
+    raise _UnfitError
+
+
+def _decoder(whole: Callable[[str], int]) -> Callable[[str], JsonValue]:
+    return json.JSONDecoder(
+        object_pairs_hook=_plain_object,
+        parse_int=whole,
+        parse_float=_plain_fraction,
+        parse_constant=_plain_constant,
+    ).decode
+
+
+_decode, _decode_wide = _decoder(_plain_whole), _decoder(_wide_whole)
 
 
 def list_from_text(text: str, field: str, violations: Violations) -> list[JsonValue]:

@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 from configsvc.domain.content import JsonObject
 from configsvc.domain.etags import etag_of
 from configsvc.domain.scope import Scope
+from configsvc.domain.stored_json import Content
 
 Resource = TypeVar("Resource")
 
@@ -71,7 +72,7 @@ class Configuration(Versioned):
 
     application_id: str
     application: str
-    config: JsonObject | None
+    config: Content | None
     schema: SchemaVersionRef | None
     created_by: str
     updated_by: str
@@ -204,7 +205,7 @@ class ConfigurationUpdate:
 
     name: str | None
     comments: str | None
-    config: JsonObject | None
+    config: Content | None
     patch: Patch | None
     schema: SchemaVersionRef | Unpinned | None
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 
-from configsvc.domain.content import JsonObject, canonical_content, check_text_size, merge_patch, same_json
+from configsvc.domain.content import canonical_content, check_text_size, merge_patch
 from configsvc.domain.errors import (
     InvalidRequestError,
     RecordUnreadableError,
@@ -27,6 +27,7 @@ from configsvc.domain.models import (
     Unpinned,
     WriteContext,
 )
+from configsvc.domain.stored_json import Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,7 @@ class Creation:
     application: ApplicationRef
     name: str
     comments: str
-    config: JsonObject
+    config: Content
     schema: SchemaVersionRef | None
     context: WriteContext
     id: str | None = None
@@ -142,7 +143,7 @@ class Upsert:
     application: ApplicationRef
     name: str
     comments: str
-    config: JsonObject
+    config: Content
     schema: SchemaVersionRef | None
     expected: Expectation
     only_missing: bool
@@ -265,7 +266,7 @@ def updated(current: Configuration, values: ConfigurationUpdate, pin: SchemaVers
     schema = _new_schema(current, values, pin)
     config = _new_config(current.config, values)
     kept = (name, comments, schema) == (current.name, current.comments, current.schema)
-    if kept and (config is current.config or (current.config is not None and same_json(config, current.config))):
+    if kept and (config is current.config or config == current.config):
         return None
     return replace(current, name=name, comments=comments, schema=schema, config=config)
 
@@ -278,17 +279,17 @@ def _new_schema(
     return None if isinstance(values.schema, Unpinned) else pin
 
 
-def _new_config(current: JsonObject | None, values: ConfigurationUpdate) -> JsonObject | None:
+def _new_config(current: Content | None, values: ConfigurationUpdate) -> Content | None:
     patch = values.patch
     if patch is None:
         return current if values.config is None else values.config
     assert current is not None
     if isinstance(patch, MergePatch):
-        patched = merge_patch(current, patch.patch)
-    else:
-        patched = after_json_patch(current, patch.operations, patch.field)
+        # No deeper than the deeper one of the two, which are both canonical.
+        return Content(merge_patch(current.canonical_value, patch.patch))
+    patched = after_json_patch(current.value, patch.operations, patch.field)
     with Violations() as violations:
-        return canonical_content(patched, patch.field, violations)
+        return Content(canonical_content(patched, patch.field, violations))
 
 
 def check_patched_size(text: str, patch: Patch) -> None:

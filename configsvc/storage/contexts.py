@@ -4,6 +4,7 @@ Statements read `->> 'actor'`, `->> 'reason'`, `->> 'request_id'` and `-> 'origi
 take a context for each as an array of text, which is cast to jsonb once and not for each column.
 """
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -33,6 +34,7 @@ def _encoded(actor: str, reason: str, request_id: str, origin: Origin) -> str:
     )
 
 
-def origin_of(column: JsonObject) -> Origin:
+def origin_of(column: str) -> Origin:
     """Return the origin in a column; a change made in SQL has an empty one."""
-    return Origin(peer=str(column.get("peer", "")), change_request=str(column.get("change_request", "")))
+    stored: JsonObject = json.loads(column)
+    return Origin(peer=str(stored.get("peer", "")), change_request=str(stored.get("change_request", "")))

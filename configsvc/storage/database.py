@@ -42,7 +42,6 @@ from configsvc.storage.sessions import (
     ReadSession,
     Session,
     SessionRefusedError,
-    decode_jsonb,
     set_up,
     startup_settings,
 )
@@ -123,11 +122,6 @@ def _waited_for_row(error: asyncpg.PostgresError) -> bool:
 def away() -> DatabaseUnavailableError:
     """Return the error for a database that the process has not reached, before anything was done."""
     return OutOfDescriptorsError() if shortage() else DatabaseUnavailableError()
-
-
-async def _prepare(settings: dict[str, str], connection: Session) -> None:
-    await set_up(connection, settings)
-    await decode_jsonb(connection)
 
 
 async def _keep_session(_: Session) -> None:
@@ -329,7 +323,7 @@ async def _pool(
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=command_timeout or COMMAND_TIMEOUT_SECONDS,
-        init=partial(_prepare, settings),
+        init=partial(set_up, settings=settings),
         reset=_keep_session,
         connection_class=connection_class,
         server_settings=startup_settings(settings),

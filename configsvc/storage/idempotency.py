@@ -1,5 +1,6 @@
 """Calls with a request_id, kept for 24 hours, so that a repeated call gets the first one's answer."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -67,7 +68,7 @@ def _earlier(row: Record) -> Earlier:
     if row["answers"] is None:
         assert changed is not None
         return Earlier(effects=(Effect(written=changed, changed=True),), changed=changed)
-    return Earlier(effects=tuple(_effect(*answer) for answer in row["answers"]), changed=changed)
+    return Earlier(effects=tuple(_effect(*answer) for answer in json.loads(row["answers"])), changed=changed)
 
 
 def _effect(resource_id: str, version: int, changed: bool = True) -> Effect:  # as stored

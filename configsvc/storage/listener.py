@@ -16,7 +16,7 @@ from configsvc.domain.errors import DatabaseUnavailableError
 from configsvc.storage import log, role_bindings
 from configsvc.storage.database import translated_errors
 from configsvc.storage.session_settings import READ_SETTINGS
-from configsvc.storage.sessions import Session, decode_jsonb, open_session
+from configsvc.storage.sessions import Session, open_session
 from configsvc.storage.unreadable import UNREADABLE
 
 # A connection that does not answer within this time counts as lost.
@@ -102,7 +102,6 @@ async def open_listener(url: str) -> AsyncGenerator[Listener]:
         }
         connection = await open_session(url, settings, command_timeout=ROUND_TRIP_LIMIT_SECONDS)
     try:
-        await decode_jsonb(connection)
         listener = Listener(connection)
         await listener.start()
         yield listener

@@ -136,7 +136,7 @@ def _operation(row: Record) -> BulkOperation:
         id=row["id"],
         kind=OperationKind(row["kind"]),
         state=OperationState(row["state"]),
-        settings=row["settings"],
+        settings=json.loads(row["settings"]),
         actor=row["actor"],
         origin=contexts.origin_of(row["origin"]),
         reason=row["reason"],

@@ -2,8 +2,8 @@
 
 from asyncpg import Record
 
-from configsvc.domain.content import JsonObject
 from configsvc.domain.models import Configuration, ConfigurationChange, Operation, SchemaVersionRef
+from configsvc.domain.stored_json import Content
 
 
 def schema_of(row: Record) -> SchemaVersionRef | None:
@@ -13,15 +13,15 @@ def schema_of(row: Record) -> SchemaVersionRef | None:
     return SchemaVersionRef(schema=row["schema"], version=row["schema_version"])
 
 
-def configuration_of(row: Record, config: JsonObject | None) -> Configuration:
-    """Return the configuration in a row, with config beside it: not every statement reads it, or reads it as JSON."""
+def configuration_of(row: Record, config: str | None) -> Configuration:
+    """Return the configuration in a row, with config beside it, as text: not every statement reads it."""
     return Configuration(
         id=row["id"],
         application_id=row["application_id"],
         application=row["application"],
         name=row["name"],
         comments=row["comments"],
-        config=config,
+        config=None if config is None else Content(None, config),
         schema=schema_of(row),
         version=row["version"],
         revision=row["revision"],

@@ -1,5 +1,6 @@
 """Locks on the schemas of pinned configurations, for the time in which configurations are written."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -76,7 +77,7 @@ async def documents(
             continue
         one.bytes = int(row["bytes"])
         if ref == pinned:
-            one.document = row["document"]
+            one.document = json.loads(row["document"])
         elif row["document"] is not None:
-            one.referenced[ref] = row["document"]
+            one.referenced[ref] = json.loads(row["document"])
     return found

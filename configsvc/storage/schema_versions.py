@@ -1,8 +1,8 @@
 """SQL of schema versions and their references."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from asyncpg import CheckViolationError, ForeignKeyViolationError, Record
 
@@ -73,8 +73,9 @@ def _version(row: Record, document: str | None) -> SchemaVersion:
     )
 
 
-def _additions(stored: list[Any]) -> tuple[Addition, ...]:
-    return tuple(Addition(pointer=addition["pointer"], keyword=addition["keyword"]) for addition in stored)
+def _additions(stored: str) -> tuple[Addition, ...]:
+    additions: list[dict[str, str]] = json.loads(stored)
+    return tuple(Addition(pointer=addition["pointer"], keyword=addition["keyword"]) for addition in additions)
 
 
 async def insert(connection: Connection, versions: Sequence[NewVersion], context: WriteContext) -> None:

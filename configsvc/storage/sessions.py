@@ -1,6 +1,5 @@
 """Sessions: new connections, each set up and checked in one round trip, whatever poolers, roles or databases preset."""
 
-import json
 from functools import cache
 from typing import TypeAlias
 
@@ -118,11 +117,6 @@ async def _leave_replication_role(connection: Session, role: str, replication_ro
             f"session_replication_role is {replication_role} for the role {role}, so that no trigger would write the "
             "log: ALTER ROLE … RESET session_replication_role"
         ) from error
-
-
-async def decode_jsonb(connection: Session) -> None:
-    """Decode jsonb to Python values; encoded values are JSON text already. Takes no round trip."""
-    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=str, decoder=json.loads)
 
 
 @cache

@@ -36,14 +36,14 @@ from configsvc.domain.models import (
 from configsvc.domain.requests import BatchLookup, ConfigurationListing, VersionListing
 from configsvc.domain.scope import Scope
 from configsvc.domain.sizes import MAX_RESPONSE_BYTES
+from configsvc.domain.stored_json import Content
 from configsvc.wire import fields
-from configsvc.wire.content import json_of
 from configsvc.wire.history import version_message
-from configsvc.wire.json_fields import set_json, wants_json
+from configsvc.wire.json_fields import wants_json
 from configsvc.wire.moments import epoch, moment
 from configsvc.wire.paging import configuration_key, fitting_list, fitting_page, number_key, page_request
 from configsvc.wire.parsing import parsed as parsed_message
-from configsvc.wire.resources import configuration_message, fill_configuration
+from configsvc.wire.resources import configuration_message, fill_configuration, set_content
 from configsvc.wire.responses import fitting
 from configsvc.wire.selectors import configuration_filter
 
@@ -178,10 +178,14 @@ def encoded_response(configuration: Configuration, *, as_text: bool) -> bytes:
     return response.SerializeToString()
 
 
-def response_as_text(encoded: bytes) -> bytes:
-    """Return what `encoded_response` makes of the same configuration as text."""
+def response_as_struct(encoded: bytes) -> bytes:
+    """Return what `encoded_response` makes of the same configuration as a Struct, given its encoding as text.
+
+    Raises RecordUnreadableError.
+    """
     response = GetConfigurationResponse.FromString(encoded)
-    set_json(response.configuration, "config", json_of(response.configuration.config), as_text=True)
+    text = response.configuration.config_json
+    set_content(response.configuration, Content(None, text), response.configuration, as_text=False)
     return response.SerializeToString()
 
 

@@ -1,11 +1,11 @@
 """Struct to JSON and back."""
 
+from typing import Any
+
 from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 
 from configsvc.domain.content import (
     MAX_CONTENT_BYTES,
-    MAX_CONTENT_DEPTH,
-    MAX_NUMBER,
     JsonObject,
     JsonValue,
     canonical_content,
@@ -14,6 +14,8 @@ from configsvc.domain.content import (
     escaped,
 )
 from configsvc.domain.errors import Violations
+from configsvc.domain.stored_json import Content
+from configsvc.wire.struct_bytes import plain_content
 
 # JSON text is at most this many times as long as a Struct or ListValue: a control character is one byte, six as text.
 TEXT_GROWTH = 6
@@ -23,14 +25,20 @@ def content_from(
     struct: Struct, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
 ) -> JsonObject:
     """Return the canonical JSON of a Struct; add every fault that prevents storing it."""
-    try:
-        content = _stored_object(struct, 1)
-    except _UnfitError:
-        # Locating the faults costs more than all the rest, so it is done only now.
-        return _with_faults(struct, field, violations)
-    if struct.ByteSize() * TEXT_GROWTH > limit_bytes:
+    return stored_content(struct, field, violations, limit_bytes=limit_bytes).value
+
+
+def stored_content(
+    struct: Struct, field: str, violations: Violations, *, limit_bytes: int = MAX_CONTENT_BYTES
+) -> Content:
+    """Return the canonical content of a Struct; add every fault that prevents storing it."""
+    data = struct.SerializeToString()
+    content = plain_content(data)
+    if content is None:
+        return Content(_with_faults(struct, field, violations, limit_bytes))
+    if len(data) * TEXT_GROWTH > limit_bytes:
         check_content_size(content, field, violations, limit_bytes=limit_bytes)
-    return content
+    return Content(content, struct=data)
 
 
 def list_from(values: ListValue, field: str, violations: Violations) -> list[JsonValue]:
@@ -46,52 +54,14 @@ def list_from(values: ListValue, field: str, violations: Violations) -> list[Jso
     return items
 
 
-class _UnfitError(Exception):
-    """A value cannot be stored."""
-
-
-def _stored_object(struct: Struct, depth: int) -> JsonObject:
-    stored: JsonObject = {}
-    for key, value in struct.fields.items():
-        if "\0" in key:
-            raise _UnfitError
-        stored[key] = _stored(value, depth)
-    return stored
-
-
-def _stored(value: Value, depth: int) -> JsonValue:
-    kind = value.WhichOneof("kind")
-    if kind == "string_value":
-        text = value.string_value
-        if "\0" in text:
-            raise _UnfitError
-        return text
-    if kind == "number_value":
-        return _stored_number(value.number_value)
-    if kind == "bool_value":
-        return value.bool_value
-    if kind == "null_value":
-        return None
-    if kind is None or depth == MAX_CONTENT_DEPTH:
-        raise _UnfitError
-    if kind == "struct_value":
-        return _stored_object(value.struct_value, depth + 1)
-    return [_stored(item, depth + 1) for item in value.list_value.values]
-
-
-def _stored_number(number: float) -> int | float:
-    # NaN is in no range.
-    if not -MAX_NUMBER <= number <= MAX_NUMBER:
-        raise _UnfitError
-    return int(number) if number.is_integer() else number
-
-
-def _with_faults(struct: Struct, field: str, violations: Violations) -> JsonObject:
+def _with_faults(struct: Struct, field: str, violations: Violations, limit_bytes: int) -> JsonObject:
     found = Violations()
     without_kind: list[Value] = []
     content = canonical_content(_object(struct, without_kind), field, found)
     if without_kind:
         _add_missing_kinds(Value(struct_value=struct), field, found)
+    if not found and struct.ByteSize() * TEXT_GROWTH > limit_bytes:
+        check_content_size(content, field, found, limit_bytes=limit_bytes)
     violations.extend(found)
     return content
 
@@ -128,34 +98,19 @@ def _add_missing_kinds(value: Value, pointer: str, violations: Violations) -> No
             pass
 
 
-def json_of(struct: Struct) -> JsonObject:
-    """Return the JSON of a Struct that `fill_struct` made of stored content, with keys in the order of PostgreSQL."""
-    return {key: _json_of(struct.fields[key]) for key in sorted(struct.fields, key=_stored_order)}
-
-
-def _stored_order(key: str) -> tuple[int, bytes]:
-    encoded = key.encode()
-    return len(encoded), encoded
-
-
-def _json_of(value: Value) -> JsonValue:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return json_of(value.struct_value)
-    if kind == "list_value":
-        return [_json_of(item) for item in value.list_value.values]
-    if kind == "null_value" or kind is None:
-        return None
-    found: JsonValue = getattr(value, kind)
-    return int(found) if isinstance(found, float) and found.is_integer() else found
-
-
 def fill_struct(struct: Struct, content: JsonObject) -> None:
-    """Set an empty Struct, usually a field of a message, to a JSON object: half as long as Struct.update takes."""
+    """Set an empty Struct, usually a field of a message, to a JSON object: in half of the time of Struct.update."""
     struct.SetInParent()
     fields = struct.fields
     for key, value in content.items():
-        _fill(fields[key], value)
+        kind = value.__class__
+        # The commonest ones here: a call for each would take longer than the work.
+        if kind is str:
+            fields[key].string_value = value  # pyright: ignore[reportAttributeAccessIssue]
+        elif kind is int or kind is float:
+            fields[key].number_value = value  # pyright: ignore[reportAttributeAccessIssue]
+        else:
+            _fill(fields[key], value)
 
 
 def fill_list(values: ListValue, items: list[JsonValue]) -> None:
@@ -166,16 +121,18 @@ def fill_list(values: ListValue, items: list[JsonValue]) -> None:
         _fill(add(), item)
 
 
-def _fill(message: Value, value: JsonValue) -> None:
-    if isinstance(value, str):
+def _fill(message: Value, value: Any) -> None:
+    # The classes are exact, and asking for them is quicker than isinstance.
+    kind = value.__class__
+    if kind is str:
         message.string_value = value
-    elif isinstance(value, bool):
+    elif kind is int or kind is float:
+        message.number_value = value
+    elif kind is bool:
         message.bool_value = value
-    elif value is None:
-        message.null_value = NULL_VALUE
-    elif isinstance(value, dict):
+    elif kind is dict:
         fill_struct(message.struct_value, value)
-    elif isinstance(value, list):
+    elif kind is list:
         fill_list(message.list_value, value)
     else:
-        message.number_value = value
+        message.null_value = NULL_VALUE

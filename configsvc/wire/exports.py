@@ -50,7 +50,8 @@ def _item(configuration: Configuration, *, as_text: bool) -> ConfigurationItem:
         name=configuration.name,
         comments=configuration.comments,
     )
-    set_content(item, configuration, as_text=as_text)
+    assert configuration.config is not None
+    set_content(item, configuration.config, configuration, as_text=as_text)
     if configuration.schema is not None:
         item.schema.schema = configuration.schema.schema
         item.schema.version = configuration.schema.version

@@ -86,7 +86,7 @@ def _staged(item: ConfigurationItem) -> StagedItem:
     ref = application_ref(item.application, "application", violations)
     check_configuration_name(item.name, "name", violations)
     check_text(item.comments, "comments", MAX_COMMENTS_LENGTH, violations)
-    config = required_config(item, "", violations)
+    config = required_config(item, "", violations).value
     text = encode_json(config)
     add_reserved_members(config, text, item.WhichOneof("content") or "config", violations)
     pin = new_pin(item, "", violations)

@@ -2,15 +2,22 @@
 
 from google.protobuf.message import Message
 
-from configapi.v1.configuration_service_pb2 import ConfigurationChangeItem, UpdateConfigurationRequest
+from configapi.v1.configuration_pb2 import Configuration
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationChangeItem,
+    ConfigurationItem,
+    CreateConfigurationRequest,
+    UpdateConfigurationRequest,
+)
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, ContentFormat
 from configapi.v1.schema_service_pb2 import MigrateConfigurationsRequest
 from configsvc.domain.content import MAX_CONTENT_BYTES, JsonObject, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.json_patch import checked_json_patch
 from configsvc.domain.json_text import content_from_text, list_from_text
+from configsvc.domain.stored_json import Content
 from configsvc.wire import fields
-from configsvc.wire.content import content_from, fill_struct, list_from
+from configsvc.wire.content import content_from, fill_struct, list_from, stored_content
 
 AnyPatched = UpdateConfigurationRequest | ConfigurationChangeItem | MigrateConfigurationsRequest
 
@@ -39,6 +46,16 @@ def json_object(
             getattr(message, as_text), path, violations, limit_bytes=limit_bytes, wide_numbers=wide_numbers
         )
     return None
+
+
+def content(
+    message: CreateConfigurationRequest | ConfigurationItem | Configuration, field: str, violations: Violations
+) -> Content | None:
+    """Return the content in `config`, a Struct, or in `config_json`, JSON text; None if neither is set."""
+    if message.HasField("config"):
+        return stored_content(message.config, fields.path_of(field, "config"), violations)
+    value = json_object(message, "config", field, violations)
+    return None if value is None else Content(value)
 
 
 def json_patch(message: AnyPatched, field: str, violations: Violations) -> list[JsonObject] | None:

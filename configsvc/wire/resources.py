@@ -4,7 +4,8 @@ from configapi.v1.configuration_pb2 import Configuration as ConfigurationMessage
 from configapi.v1.configuration_service_pb2 import ConfigurationItem
 from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import Configuration
-from configsvc.wire.json_fields import set_json
+from configsvc.domain.stored_json import Content
+from configsvc.wire.content import fill_struct
 from configsvc.wire.times import fill_timestamp
 
 
@@ -44,21 +45,30 @@ def fill_configuration(
         message.schema.schema = configuration.schema.schema
         message.schema.version = configuration.schema.version
     if with_config and configuration.config is not None:
-        set_content(message, configuration, as_text=as_text)
+        set_content(message, configuration.config, configuration, as_text=as_text)
 
 
 def set_content(
-    message: ConfigurationMessage | ConfigurationItem, configuration: Configuration, *, as_text: bool
+    message: ConfigurationMessage | ConfigurationItem,
+    content: Content,
+    configuration: Configuration | ConfigurationMessage,
+    *,
+    as_text: bool,
 ) -> None:
-    """Set the content of a configuration that has been read. Raises RecordUnreadableError if it cannot be converted."""
-    assert configuration.config is not None
+    """Set the content of a configuration. Raises RecordUnreadableError if it cannot be converted."""
     try:
-        set_json(message, "config", configuration.config, as_text=as_text)
+        if as_text:
+            message.config_json = content.text
+        elif content.struct is None:
+            fill_struct(message.config, content.value)
+        else:
+            message.config.SetInParent()
+            message.config.MergeFromString(content.struct)
     except (ValueError, OverflowError, RecursionError) as error:
         raise _unreadable(configuration) from error
 
 
-def _unreadable(configuration: Configuration) -> RecordUnreadableError:
+def _unreadable(configuration: Configuration | ConfigurationMessage) -> RecordUnreadableError:
     return RecordUnreadableError(
         "configuration",
         f"{configuration.application}:{configuration.name}",

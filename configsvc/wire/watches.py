@@ -1,6 +1,5 @@
 """Messages of watches, encoded: all streams of an audience share them."""
 
-import json
 from collections.abc import Iterator
 
 from configapi.v1.change_pb2 import ChangeOrigin
@@ -16,6 +15,7 @@ from configapi.v1.configuration_service_pb2 import (
 from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.models import Configuration, ConfigurationChange, Operation
 from configsvc.domain.selection import Effect
+from configsvc.domain.stored_json import value_of
 from configsvc.domain.watching import CommitMessage, ContentForm, ExistingMessage, OpenedMessage, ProgressMessage
 from configsvc.wire.content import fill_struct
 from configsvc.wire.history import CHANGE_TYPES
@@ -145,7 +145,7 @@ def _fill_origin(message: ChangeOrigin, change: ConfigurationChange) -> None:
 def _fill_content(message: ConfigurationMessage, change: ConfigurationChange) -> None:
     assert change.config_text is not None
     try:
-        fill_struct(message.config, json.loads(change.config_text))
+        fill_struct(message.config, value_of(change.config_text))
     except (ValueError, OverflowError, RecursionError) as error:
         raise unreadable_revision(change.configuration.revision) from error
 

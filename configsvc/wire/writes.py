@@ -16,7 +16,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configapi.v1.configuration_service_pb2 import ConfigurationWrite as ConfigurationWriteMessage
 from configapi.v1.source_service_pb2 import ApplySourceRequest
-from configsvc.domain.content import JsonObject, JsonValue, encode_json
+from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.errors import Violations
 from configsvc.domain.models import (
     ConfigurationRef,
@@ -29,11 +29,12 @@ from configsvc.domain.models import (
     Unpinned,
     WriteContext,
 )
+from configsvc.domain.stored_json import Content
 from configsvc.domain.writes import BatchWrite, Creation, Deletion, Update, Upsert
 from configsvc.wire import fields
 from configsvc.wire.expectations import expectation
 from configsvc.wire.fields import path_of
-from configsvc.wire.json_fields import json_object, json_patch
+from configsvc.wire.json_fields import content, json_object, json_patch
 
 AnyChange: TypeAlias = UpdateConfigurationRequest | ConfigurationChangeItem
 AnyBatch: TypeAlias = BatchWriteConfigurationsRequest | ApplySourceRequest
@@ -43,12 +44,12 @@ MAX_WRITES = 1000
 
 def required_config(
     message: CreateConfigurationRequest | ConfigurationItem, field: str, violations: Violations
-) -> JsonObject:
+) -> Content:
     """Return the content of a new configuration."""
-    config = json_object(message, "config", field, violations)
+    config = content(message, field, violations)
     if config is None:
         violations.add(path_of(field, "config"), "is required, or config_json; it may be empty: {}")
-        return {}
+        return Content({})
     return config
 
 
@@ -93,7 +94,7 @@ def _values(message: AnyChange, field: str, violations: Violations) -> Configura
     return ConfigurationUpdate(
         name=fields.configuration_name(new.name, f"{path}.name", violations) if "name" in paths else None,
         comments=fields.comments(new.comments, f"{path}.comments", violations) if "comments" in paths else None,
-        config=json_object(new, "config", path, violations) if "config" in paths else None,
+        config=content(new, path, violations) if "config" in paths else None,
         patch=_patch(message, field, violations),
         schema=_changed_pin(new, f"{path}.schema", violations) if "schema" in paths else None,
     )

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 from ulid import ULID
 
-from configsvc.domain.content import JsonObject, check_storable, encode_json
+from configsvc.domain.content import check_storable, encode_json
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, ResourceExistsError, ResourceNotFoundError
 from configsvc.domain.models import Configuration, Effect, Patch, PinnedVersion, SchemaVersionRef, Written
+from configsvc.domain.stored_json import Content
 from configsvc.domain.writes import (
     ConfigurationWrite,
     Creation,
@@ -71,12 +72,12 @@ class Pins:
         schema = self.schemas.get(pin.schema)
         return schema if isinstance(schema, LockedElsewhere) else resolved(pin, schema)
 
-    def check(self, version: PinnedVersion, config: JsonObject, text: str | None) -> Check:
+    def check(self, version: PinnedVersion, config: Content, text: str | None) -> Check:
         """Return the check of a config. Raises the error for which there is no validator."""
         compiled = self.validators[version]
         if isinstance(compiled, ConfigsvcError):
             raise compiled
-        return prepare_check(version.ref.schema, compiled, config, encode_json(config) if text is None else text)
+        return prepare_check(version.ref.schema, compiled, config.value, text or encode_json(config.value))
 
 
 NO_PINS = Pins(schemas={}, validators={})
@@ -195,14 +196,14 @@ class Plan:
         """Return whether another write of the group uses one of these ids or names."""
         return self._limit_bytes is not None and not needed.isdisjoint(self._used)
 
-    def _encoded_if_fits(self, config: JsonObject, patch: Patch | None) -> str | None:
+    def _encoded_if_fits(self, config: Content, patch: Patch | None) -> str | None:
         # Encode no more once the group is full: writes left for later groups would be encoded again and again.
         if self._is_full:
             return None
-        text = encode_json(config)
+        text = encode_json(config.value)
         if patch is not None:
             check_patched_size(text, patch)
-        check_storable(config, text)
+        check_storable(config.value, text)
         if self._limit_bytes is None:
             return text
         size = len(text.encode())

@@ -14,6 +14,7 @@ from configsvc.domain.models import (
     SchemaVersionRef,
     Unpinned,
 )
+from configsvc.domain.stored_json import Content
 from configsvc.domain.writes import (
     AnyWrite,
     BatchWrite,
@@ -93,7 +94,7 @@ def _update(rollback: Rollback, target: Configuration) -> Update:
         values=ConfigurationUpdate(
             name=None,
             comments=target.comments,
-            config=target.config,
+            config=target.config and _rewritten(target.config),
             patch=None,
             schema=_newest_pin(target) or Unpinned(),
         ),
@@ -109,7 +110,7 @@ def _creation(restoration: Restoration, target: Configuration, deleted: Configur
         application=IdRef(id=deleted.application_id),
         name=deleted.name,
         comments=target.comments,
-        config=target.config,
+        config=_rewritten(target.config),
         schema=_newest_pin(target),
         context=restoration.context,
         id=deleted.id,
@@ -118,3 +119,8 @@ def _creation(restoration: Restoration, target: Configuration, deleted: Configur
 
 def _newest_pin(target: Configuration) -> SchemaVersionRef | None:
     return target.schema and SchemaVersionRef(schema=target.schema.schema, version=0)
+
+
+def _rewritten(content: Content) -> Content:
+    # Its text may have come from SQL, and differ from the one that is written now: 1.50 becomes 1.5.
+    return Content(content.value)

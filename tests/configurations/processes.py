@@ -21,7 +21,7 @@ from configsvc.redis.url import parse_redis_url
 from configsvc.storage.database import open_database
 from configsvc.storage.listener import Listener
 from configsvc.storage.log import LogPage
-from configsvc.wire.configurations import encoded_response, response_as_text
+from configsvc.wire.configurations import encoded_response, response_as_struct
 from tests.service import LIMIT_SECONDS, POLL_SECONDS
 
 
@@ -101,7 +101,11 @@ async def process(database_url: str, redis_url: str) -> AsyncGenerator[Process]:
     recent, cache = RecentChanges(), Cache(1024 * 1024)
     feed = StallingFeed(database_url, (cache, recent))
     store = RedisStore(parse_redis_url(redis_url))
-    encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
+    encoding = Encoding(
+        text=partial(encoded_response, as_text=True),
+        struct=partial(encoded_response, as_text=False),
+        text_to_struct=response_as_struct,
+    )
     async with open_database(database_url, turn=connection_turn) as database:
         second_level = SecondLevel(store, feed, recent, database)
         reads = Reads(database, feed, cache, encoding, second_level)

@@ -16,8 +16,8 @@ def answer(number: int, size: int, *, shown_revision: int = 1, name: str | None 
         application_id=f"01J{number:023}",
         application=f"application-{number % 7}",
         name=name or f"configuration-{number}",
-        encoded=b"x" * size,
-        encoded_as_text=None,
+        text=None,
+        struct=b"x" * size,
         shown_revision=shown_revision,
     )
 

@@ -52,7 +52,7 @@ async def test_versions_are_full_unless_basic_ones_are_asked_for(shop: Service) 
     for full in (await versions(shop), await versions(shop, view=CONFIGURATION_VIEW_FULL)):
         assert [content(one.configuration.config) for one in full] == [{"a": 2}, {"a": 1}]
     as_text = await versions(shop, format=CONTENT_FORMAT_JSON)
-    assert [one.configuration.config_json for one in as_text] == ['{"a":2}', '{"a":1}']
+    assert [one.configuration.config_json for one in as_text] == ['{"a": 2}', '{"a": 1}']
     await delete(shop, "web")
     (deletion, *_) = await versions(shop, view=CONFIGURATION_VIEW_FULL)
     assert not deletion.configuration.HasField("config")

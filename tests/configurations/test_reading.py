@@ -172,7 +172,7 @@ async def test_contents_are_text_where_that_is_asked_for(shop: Service) -> None:
         (await read_versions(shop, format=CONTENT_FORMAT_JSON)).versions[0].configuration,
         (await read_export(shop, format=CONTENT_FORMAT_JSON)).items[0],
     ]
-    assert {each.config_json for each in shown} == {'{"n":1}'}
+    assert {each.config_json for each in shown} == {'{"n": 1}'}
     assert not any(each.HasField("config") for each in shown)
     structs = (await read_one(shop, format=CONTENT_FORMAT_STRUCT)).configuration
     assert structs.WhichOneof("content") == "config"
@@ -207,16 +207,19 @@ async def test_text_from_memory_equals_that_of_the_database(psql: Connection, da
             assert (await read_one(cached)).configuration == (await read_one(uncached)).configuration
 
 
-async def test_text_in_the_cache_counts_in_its_memory_and_is_made_once(database_url: str) -> None:
+async def test_both_forms_in_the_cache_count_in_its_memory_and_come_from_one_read(database_url: str) -> None:
     async with measured_service(database_url) as (service, metrics):
         await create_application(service)
         created = await create(service, "web", {"text": "x" * 100_000})
         await fed(service, created.revision)
-        await get(service, "web")
+        await read_one(service, format=CONTENT_FORMAT_JSON)
         before = await metrics.value("configsvc_cache_bytes")
-        answers = [await read_one(service, format=CONTENT_FORMAT_JSON) for _ in range(3)]
-        assert len({answer.SerializeToString() for answer in answers}) == 1
+        misses = await metrics.value("configsvc_cache_misses_total")
+        for wanted in (CONTENT_FORMAT_STRUCT, CONTENT_FORMAT_JSON):
+            answers = [await read_one(service, format=wanted) for _ in range(3)]
+            assert len({answer.SerializeToString() for answer in answers}) == 1
         assert 100_000 < await metrics.value("configsvc_cache_bytes") - before < 110_000
+        assert await metrics.value("configsvc_cache_misses_total") == misses
 
 
 # Moments
@@ -320,4 +323,4 @@ async def test_deleted_configurations_are_listed_as_they_were_last(shop: Service
         (first.id, True),
     ]
     text = await read_list(shop, show_deleted=True, contains_json='{"n": 2}', format=CONTENT_FORMAT_JSON)
-    assert [one.config_json for one in text.configurations] == ['{"n":2}']
+    assert [one.config_json for one in text.configurations] == ['{"n": 2}']

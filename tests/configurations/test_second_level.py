@@ -245,7 +245,7 @@ async def test_entries_of_another_installation_are_not_used(
 ) -> None:
     async with process(database_url, redis.url) as two:
         epoch = two.feed.history.epoch
-        key = entry_key(epoch, web())
+        key = entry_key(epoch, web(), as_text=False)
         ((foreign, value),) = [one for one in (await redis.entries()).items() if one[0] == key]
         # What another installation calls the same, and the same under the name of this one.
         await redis.client.flushall()
@@ -253,7 +253,7 @@ async def test_entries_of_another_installation_are_not_used(
         assert (await two.read(web())).number == 0
         assert (reads.begun, two.count("missing")) == (1, 1)
         two.forget()
-        await redis.client.set(entry_key(epoch, KeyRef(application="shop", name="api")), value)
+        await redis.client.set(entry_key(epoch, KeyRef(application="shop", name="api"), as_text=False), value)
         assert (await two.read(KeyRef(application="shop", name="api"))).number is None
         assert two.count("unusable") == 1
 

@@ -47,16 +47,16 @@ async def test_the_guide_to_http_works_as_it_stands(web: Service, tmp_path: Path
         GUIDE, "sh", web
     )
     assert '"name":"shop"' in await output_of(create, tmp_path)
-    assert '"config":{"replicas":3,"tls":{"minimum":"1.2"}}' in await output_of(put, tmp_path)
+    assert '"config":{"tls": {"minimum": "1.2"}, "replicas": 3}' in await output_of(put, tmp_path)
     twice = await output_of(f"{get}\necho $etag > etag", tmp_path)
     assert "200 OK" in twice
     assert "304 Not Modified" in twice
     etag = f"etag='{(tmp_path / 'etag').read_text(encoding='utf-8').strip()}'\n"
-    assert '"config":{"replicas":5}' in await output_of(etag + patch, tmp_path)
+    assert '"config":{"replicas": 5}' in await output_of(etag + patch, tmp_path)
     refused = await output_of(etag + again, tmp_path)
     assert "409 Conflict" in refused
     assert "VERSION_MISMATCH" in refused
-    assert '"config":{"replicas":5,"zone":"b"}' in await output_of(operations, tmp_path)
+    assert '"config":{"zone": "b", "replicas": 5}' in await output_of(operations, tmp_path)
     listed = await output_of(history, tmp_path)
     assert '"reason":"more load"' in listed
     assert "/zone" in listed
@@ -77,8 +77,8 @@ async def test_the_three_lines_of_the_readme_work_as_they_stand(web: Service, tm
     put, get, watch = lines.splitlines()
     async with process("bash", "-c", watch) as watching:
         await line_with("event: synced", watching)
-        assert '"config":{"replicas":3}' in await output_of(put, tmp_path)
-        assert '"config":{"replicas":3}' in await output_of(get, tmp_path)
+        assert '"config":{"replicas": 3}' in await output_of(put, tmp_path)
+        assert '"config":{"replicas": 3}' in await output_of(get, tmp_path)
         await line_with("event: change", watching)
 
 

@@ -97,7 +97,12 @@ async def outcome(call: Any) -> str:
 async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_another(database_url: str) -> None:
     async with open_database(database_url, turn=connection_turn) as database:
         feed: Any = SimpleNamespace(history=object(), live=True, lag_seconds=0.0, revision=0)
-        reads = Reads(database, feed, Cache(1024 * 1024), Encoding(encode=lambda _: b"", as_text=lambda _: b""))
+        reads = Reads(
+            database,
+            feed,
+            Cache(1024 * 1024),
+            Encoding(text=lambda _: b"", struct=lambda _: b"", text_to_struct=lambda _: b""),
+        )
         greedy, polite = Slots(database.caller_pools), Slots(database.caller_pools)
         while not greedy.connections["reads"].locked():
             await greedy.connections["reads"].acquire()

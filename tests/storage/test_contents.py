@@ -7,9 +7,10 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
+from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
+from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, CONTENT_FORMAT_STRUCT
 from configsvc.domain.json_text import MAX_DIGITS
-from tests.api.calls import create, create_application, get, update
+from tests.api.calls import create, create_application, get, key, patch, update
 from tests.operations.operating import imported, item, items_of
 from tests.schemas.calls import create_schema, get_schema, get_version, version_pages
 from tests.service import Service
@@ -53,6 +54,18 @@ async def test_a_config_with_an_inexact_number_is_read_and_changed(
     mask = FieldMask(paths=["comments"])
     assert (await update(service, "web", configuration=changed, update_mask=mask)).comments == "still there"
     await psql.execute("UPDATE configurations SET comments = 'and in SQL'")
+
+
+async def test_a_number_that_sql_spelled_is_shown_so_until_the_service_writes_it(shop: Service, psql: Session) -> None:
+    await create(shop, "web", config={"a": 1})
+    await psql.execute("""UPDATE configurations SET config = '{"a": 1.0, "b": 1.50}'""")
+    for form in (CONTENT_FORMAT_STRUCT, CONTENT_FORMAT_JSON):
+        request = GetConfigurationRequest(key=key("web"), min_revision=3, format=form)
+        shown = (await shop.configurations.GetConfiguration(request)).configuration
+    assert shown.config_json == '{"a": 1.0, "b": 1.50}'
+    patched = await patch(shop, "web", {"c": 2}, format=CONTENT_FORMAT_JSON)
+    read = (await shop.configurations.GetConfiguration(request)).configuration
+    assert patched.config_json == read.config_json == '{"a": 1, "b": 1.5, "c": 2}'
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from configsvc.storage.queries import queries
 from configsvc.storage.session_settings import LIST_PLANNER, READ_SETTINGS, WRITE_SETTINGS
-from configsvc.storage.sessions import decode_jsonb, open_session
+from configsvc.storage.sessions import open_session
 from tests.postgres import execute, run, with_database
 
 if TYPE_CHECKING:
@@ -92,7 +92,6 @@ def filled_database(postgres_server: str, template_database: str) -> Iterator[st
 @asynccontextmanager
 async def connected(url: str, settings: dict[str, str]) -> AsyncGenerator["Connection"]:
     connection = await open_session(url, settings, command_timeout=30)
-    await decode_jsonb(connection)
     try:
         yield connection
     finally:

@@ -5,6 +5,7 @@ import pytest
 from configsvc.domain.content import JsonValue, encode_json
 from configsvc.domain.models import NameRef, Origin, WriteContext
 from configsvc.domain.scope import Everything
+from configsvc.domain.stored_json import Content
 from configsvc.domain.writes import Creation, Owner, RetryNextGroup
 from configsvc.writes import plan as module
 from configsvc.writes.plan import GROUP_LIMIT_BYTES, NO_PINS, Plan
@@ -28,7 +29,7 @@ def creations(count: int, text: str) -> list[Creation]:
             application=NameRef(name="shop"),
             name=f"c{number}",
             comments="",
-            config={"text": text},
+            config=Content({"text": text}),
             schema=None,
             context=CONTEXT,
         )

@@ -6,12 +6,18 @@ import uuid
 from typing import Any
 
 import pytest
+from google.protobuf.struct_pb2 import Struct, Value
 from grpc import StatusCode
 
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.audit_service_pb2 import RESOURCE_KIND_CONFIGURATION
 from configapi.v1.configuration_pb2 import Configuration
-from configapi.v1.configuration_service_pb2 import ConfigurationChangeItem, ConfigurationItem, ConfigurationWrite
+from configapi.v1.configuration_service_pb2 import (
+    ConfigurationChangeItem,
+    ConfigurationItem,
+    ConfigurationWrite,
+    GetConfigurationRequest,
+)
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON, CONTENT_FORMAT_STRUCT
 from configsvc.storage import log
 from tests.api.calls import SHOP, Connection, content, create, delete, failing, get, head, key, refused
@@ -147,6 +153,38 @@ async def test_a_content_may_come_and_go_as_json_text(shop: Service) -> None:
     assert (await rolling_back(shop, version=1, format=CONTENT_FORMAT_JSON)).configuration.HasField("config_json")
     await delete(shop, "web")
     assert (await undeleting(shop, format=CONTENT_FORMAT_JSON)).configuration.HasField("config_json")
+
+
+async def test_a_write_answers_the_text_that_every_read_answers(shop: Service) -> None:
+    sent = '{"ä":{"z":null,"y":true},"bb":1.50,"ab":{},"a":[1e-7,-0.0,12e2,"\\u00e4\\u0001\\/"]}'
+    stored = '{"a": [0.0000001, 0, 1200, "ä\\u0001/"], "ab": {}, "bb": 1.5, "ä": {"y": true, "z": null}}'
+    made = await creating(shop, config_json=sent, format=CONTENT_FORMAT_JSON)
+    answers = [
+        made,
+        await updating(shop, merge_patch_json='{"a": {"n": [2, 1e-5]}}', format=CONTENT_FORMAT_JSON),
+        await updating(shop, configuration=Configuration(comments="c"), format=CONTENT_FORMAT_JSON),
+        await rolling_back(shop, version=1, format=CONTENT_FORMAT_JSON),
+        await updating(shop, configuration=Configuration(config=struct(json.loads(sent))), format=CONTENT_FORMAT_JSON),
+    ]
+    assert made.configuration.config_json == answers[-1].configuration.config_json == stored
+    # The last one changed nothing.
+    assert not answers.pop().changed
+    for answer in answers:
+        number = answer.configuration.version
+        request = GetConfigurationRequest(key=key("web"), version=number, format=CONTENT_FORMAT_JSON)
+        assert (await shop.configurations.GetConfiguration(request)).configuration == answer.configuration
+
+
+async def test_a_write_answers_the_struct_that_a_read_answers(shop: Service) -> None:
+    sent = struct({"n": 1, "list": [1.5, "a", None, True, {"deep": {}}], "text": "ä" * 1000, "none": {}})
+    made = await creating(shop, config=sent)
+    replaced = await updating(shop, configuration=Configuration(config=Struct(fields={"n": Value(number_value=-0.0)})))
+    emptied = await updating(shop, configuration=Configuration(config=Struct()))
+    assert made.configuration.config == sent
+    assert replaced.configuration.config == struct({"n": 0})
+    for answer in (made, replaced, emptied):
+        request = GetConfigurationRequest(key=key("web"), version=answer.configuration.version)
+        assert (await shop.configurations.GetConfiguration(request)).configuration == answer.configuration
 
 
 async def test_items_of_a_batch_take_json_text_too(shop: Service) -> None:
