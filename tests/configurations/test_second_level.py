@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 import pytest
 
 from configsvc.configurations.entries import entry_key
-from configsvc.domain.models import IdRef, KeyRef
+from configsvc.domain.models import IdRef, KeyRef, Now
 from tests.configurations.numbers import set_number, shop
 from tests.configurations.pausing import DatabaseReads
 from tests.configurations.processes import process, web
@@ -51,6 +51,21 @@ async def test_a_new_process_reads_what_another_one_has_left(
         assert by_key.revision == by_id.revision == two.feed.revision == 2
         assert two.count("used") == 2
     assert reads.begun == 0
+
+
+async def test_both_forms_of_a_content_have_entries_of_their_own(
+    left: str, database_url: str, redis: RedisServer, reads: DatabaseReads
+) -> None:
+    now = Now(min_revision=0, latest=False)
+    async with process(database_url, redis.url) as two:
+        from_database = await two.reads.get(IdRef(id=left), now, as_text=True)
+        await redis.until_entries(3)
+        two.forget()
+        from_redis = await two.reads.get(IdRef(id=left), now, as_text=True)
+        assert from_redis == from_database
+        assert b'{"n": 0}' in from_redis.encoded
+        assert two.count("used") == 1
+    assert reads.begun == 1
 
 
 async def test_an_answer_is_that_of_the_database(
