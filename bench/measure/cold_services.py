@@ -69,9 +69,10 @@ async def _read_all(run: Run, environment: dict[str, str]) -> tuple[float, float
 
 
 async def _read_in_turn(channel: grpc.aio.Channel, calls: Iterator[messages.Call]) -> None:
+    # Calls without a stub have no types.
+    untyped: Any = channel
     for call in calls:
-        # Without types, as it is called without a stub.
-        method: Any = channel.unary_unary(call.path)
+        method = untyped.unary_unary(call.path)
         if not await method(call.request):
             raise RuntimeError("a read has no answer")
 
