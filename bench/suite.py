@@ -22,6 +22,7 @@ from bench.measure import (
     batches,
     clients,
     cold_reads,
+    cold_services,
     comparison,
     floods,
     history,
@@ -74,7 +75,7 @@ class Group(StrEnum):
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], ...]] = {
     Group.READS: (reads.measure,),
     Group.WEB: (web.measure,),
-    Group.COLD_READS: (cold_reads.measure,),
+    Group.COLD_READS: (cold_reads.measure, cold_services.measure),
     Group.HISTORY: (history.measure,),
     Group.WRITES: (writes.measure,),
     Group.BATCHES: (batches.measure, validation.measure),

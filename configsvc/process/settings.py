@@ -105,7 +105,6 @@ class Settings(BaseSettings):
     database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     migrate_database_url: Annotated[SecretStr, AfterValidator(_checked_database_url)] | None = None
     service_role: str | None = None
-    redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] | None = None
     data_dir: Path = Path(".configsvc")
     workers: Annotated[int, Field(ge=1, le=64)] = 1
     insecure: bool = False
@@ -131,6 +130,7 @@ class Settings(BaseSettings):
     history_versions: Annotated[int, Field(ge=1, le=1_000_000)] = DEFAULT_RETENTION.versions
     metrics_listen: Annotated[str, AfterValidator(_checked_metrics_listen)] | None = None
     cache_megabytes: Annotated[int, Field(ge=0, le=1_048_576)] = DEFAULT_CACHE_MEGABYTES
+    redis_url: Annotated[SecretStr, AfterValidator(_checked_redis_url)] | None = None
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["auto", "json", "console"] = "auto"
 

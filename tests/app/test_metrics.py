@@ -46,7 +46,9 @@ GET = "ConfigurationService/GetConfiguration"
 
 
 async def test_the_table_of_metrics_is_complete_and_true(database_url: str) -> None:
-    async with measured_service(database_url, http_listen="127.0.0.1:0") as (_, metrics):
+    # Nobody listens at that port of Redis.
+    everything = {"http_listen": "127.0.0.1:0", "redis_url": "redis://127.0.0.1:1"}
+    async with measured_service(database_url, **everything) as (_, metrics):
         families = await metrics.families()
     rows = re.findall(
         r"^\| `(\w+)`\S* \| (\w+) \| \S.* \| \S.* \|$", DOCUMENT.read_text(encoding="utf-8"), re.MULTILINE
