@@ -35,9 +35,12 @@ _NAMES = Names(kind="configuration", columns=_COLUMNS, ids=_COLUMNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """What a write is about: a configuration, or the application of a new one, and the schema that it names, if any."""
+    """What a write is about: a configuration, with its config if that is needed, or the application of a new one.
+    schema: the one that it names, if any.
+    """
 
     ref: ConfigurationRef | None
+    with_config: bool
     owner: ApplicationRef | None
     schema: str | None
 
@@ -99,6 +102,7 @@ async def look(connection: Connection, targets: Sequence[Target], *, limit_bytes
         [one.ref.id if isinstance(one.ref, IdRef) else None for one in targets],
         [application for application, _ in keys],
         [name for _, name in keys],
+        [one.with_config for one in targets],
         [one.owner.id if isinstance(one.owner, IdRef) else None for one in targets],
         [one.owner.name if isinstance(one.owner, NameRef) else None for one in targets],
         [one.schema for one in targets],
@@ -114,6 +118,7 @@ def _found(row: Record) -> Current:
         return None
     if not is_readable(row):
         return unreadable("configuration", f"{row['application']}:{row['name']}", row)
+    # One whose config is not needed could be planned, but would overtake.
     return configuration_of(row, row["config"]) if row["fits"] else RetryNextGroup()
 
 

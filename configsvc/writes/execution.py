@@ -27,6 +27,7 @@ from configsvc.domain.writes import (
     LockedElsewhere,
     PinnedSchema,
     RetryNextGroup,
+    Update,
     pin_to_check,
     resolved,
 )
@@ -46,6 +47,7 @@ from configsvc.writes.plan import (
     Pins,
     Plan,
     RunAlone,
+    unchanged,
 )
 
 # A plan needs the present configs: of large ones, read as many as a group can write.
@@ -101,8 +103,10 @@ def _target(write: ConfigurationWrite) -> Target:
     named = pin_to_check(write, None)
     schema = named.schema if named else None
     if isinstance(write, Creation):
-        return Target(ref=None, owner=write.application, schema=schema)
-    return Target(ref=write.ref, owner=None, schema=schema)
+        return Target(ref=None, with_config=False, owner=write.application, schema=schema)
+    # The answer to an update has the config.
+    is_replaced = isinstance(write, Update) and write.values.config is not None
+    return Target(ref=write.ref, with_config=not is_replaced, owner=None, schema=schema)
 
 
 async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapping[int, Found]) -> None:
@@ -168,8 +172,8 @@ def _outcome(write: GroupWrite, refusal: Refusal, made: Made) -> Outcome:
             new = write.planned.configuration
             return ResourceExistsError("configuration", f"{new.application}:{new.name}")
         case Refusal.UNCHANGED:
-            # Equal to PostgreSQL alone. An atomic batch finds that out before it keeps the answer of the call.
-            return RunAlone()
+            assert write.before is not None
+            return unchanged(write.before)
 
 
 def _changed(write: GroupWrite, made: Made) -> Changed:

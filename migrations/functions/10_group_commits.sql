@@ -268,8 +268,15 @@ BEGIN
     IF fingerprints IS NOT NULL THEN
         DELETE FROM requests AS r
         USING unnest(outcomes, contexts, fingerprints) AS w (outcome, context, fingerprint)
-        WHERE w.outcome NOT IN ('', 'CLAIMED') AND w.fingerprint IS NOT NULL
+        WHERE w.outcome NOT IN ('', 'CLAIMED', 'UNCHANGED') AND w.fingerprint IS NOT NULL
             AND r.request_id = w.context ->> 'request_id' AND r.actor = w.context ->> 'actor';
+        IF 'UNCHANGED' = ANY (outcomes) THEN
+            UPDATE requests AS r
+            SET resource_id = '', version = 0, answers = jsonb_build_array(jsonb_build_array(w.id, w.version, false))
+            FROM unnest(outcomes, ids, versions, contexts, fingerprints) AS w (outcome, id, version, context, fingerprint)
+            WHERE w.outcome = 'UNCHANGED' AND w.fingerprint IS NOT NULL
+                AND r.request_id = w.context ->> 'request_id' AND r.actor = w.context ->> 'actor';
+        END IF;
     END IF;
 
     IF logged > 0 THEN

@@ -13,9 +13,8 @@ import pytest
 from asyncpg import Record
 from ulid import ULID
 
-from configsvc.domain.models import Configuration, Operation, Origin, WriteContext
-from configsvc.domain.scope import Everything
-from configsvc.domain.writes import PinnedSchema, Planned
+from configsvc.domain.models import Operation
+from configsvc.domain.writes import PinnedSchema
 from configsvc.storage import group_commits
 from configsvc.storage.group_commits import GroupWrite, Refusal
 from configsvc.storage.queries import queries
@@ -23,6 +22,7 @@ from configsvc.storage.rows import configuration_of
 from configsvc.storage.session_settings import LIST_PLANNER, MERGE_SETTINGS, READ_SETTINGS, WRITE_SETTINGS
 from configsvc.storage.sessions import decode_jsonb, open_session
 from tests.postgres import execute, run, with_database
+from tests.storage.planned import planned
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -373,24 +373,9 @@ def written(row: Record, owner: Record, pin: PinnedSchema) -> tuple[GroupWrite, 
         before, id=str(ULID()), application_id=owner["id"], application=owner["name"], name=f"new{row['name']}"
     )
     return (
-        planned(Operation.UPDATED if kept else Operation.DELETED, replace(before, comments="x"), "", before=before),
+        planned(Operation.UPDATED if kept else Operation.DELETED, replace(before, comments="x"), before=before),
         planned(Operation.CREATED, new, row["name"], pin=pin),
     )
-
-
-def planned(operation: Operation, left: Configuration, request_id: str, **fields: Any) -> GroupWrite:
-    """Return a write of a caller."""
-    context = WriteContext(
-        actor="user:ann",
-        origin=Origin(peer="", change_request=""),
-        reason="",
-        request_id=request_id,
-        fingerprint=b"x",
-        validate_only=False,
-        scope=Everything(),
-    )
-    one = Planned(configuration=left, config_text='{"n": 1}', context=context)
-    return GroupWrite(operation=operation, planned=one, context=context, **fields)
 
 
 @pytest.mark.parametrize("mode", ["auto", "force_custom_plan", "force_generic_plan"])
