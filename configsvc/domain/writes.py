@@ -185,7 +185,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Owner:
-    """An application, locked against renaming and deletion until the end of the transaction."""
+    """An application. A write of it is made only if it still has this name at the commit."""
 
     id: str
     name: str
@@ -193,7 +193,9 @@ class Owner:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedSchema:
-    """A schema, locked until the end of the transaction: no deletion, and no move of its configurations."""
+    """A schema. A config validated by it is written only if nobody deletes it, or moves its configurations, before the
+    commit.
+    """
 
     id: str
     name: str
@@ -202,11 +204,12 @@ class PinnedSchema:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockedElsewhere:
-    """Another transaction has locked the configuration, its application or its schema. application_id: that of the
-    first two, if known for sure.
-    """
+    """Another transaction has locked the configuration, its application or its schema."""
 
-    application_id: str | None = None
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedSinceRead:
+    """Another transaction changed what the write was planned with: it is planned anew."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +233,7 @@ def check_expected(expected: Expectation, current: Configuration) -> None:
 
 def pin_to_check(
     write: ConfigurationWrite,
-    found: Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None,
+    found: Owner | Configuration | RetryNextGroup | RecordUnreadableError | None,
 ) -> SchemaVersionRef | None:
     """Return the schema version that the config must satisfy after the write; None if there is nothing to check."""
     if isinstance(write, Creation):

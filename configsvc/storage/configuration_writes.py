@@ -1,4 +1,4 @@
-"""Set-based writes of configurations, and the two ways to lock for them: skip locked rows, or wait for them."""
+"""Set-based writes of configurations, and the locks for them, which wait for other transactions."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from configsvc.domain.models import (
     Written,
 )
 from configsvc.domain.scope import Scope
-from configsvc.domain.writes import ChangedBeforeLockError, LockedElsewhere, Owner, Planned, RetryNextGroup
+from configsvc.domain.writes import ChangedBeforeLockError, Owner, Planned
 from configsvc.storage import contexts, log
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
@@ -28,15 +28,9 @@ _SQL = queries("configuration_writes")
 
 _COLUMNS = "id, application_id, application, name, version"
 _NAMES = Names(kind="configuration", columns=_COLUMNS, ids=_COLUMNS)
-_WANTED = f"wanted_id, wanted_application_id, wanted_application, wanted_name, fits, {_COLUMNS}"
-_NAMES_OF_WANTED = Names(kind="configuration", columns=_WANTED, ids=_WANTED)
 _NAMES_OF_VERSION = Names(
     kind="configuration version", columns=_COLUMNS, ids="id, application_id, '' AS application, '' AS name, version"
 )
-
-
-# What a write finds, locked or not.
-Current = Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,53 +67,8 @@ async def find(connection: Connection, refs: Sequence[ConfigurationRef]) -> dict
     }
 
 
-async def lock_or_skip(
-    connection: Connection, refs: Sequence[ConfigurationRef], *, limit_bytes: int
-) -> dict[ConfigurationRef, Current]:
-    """Lock the configurations that exist, skipping those that another transaction has locked (LockedElsewhere).
-
-    They come without their revision. RetryNextGroup: not tried, because those before it fill
-    limit_bytes. RecordUnreadableError: locked, and not readable.
-    """
-    keys = [(ref.application, ref.name) if isinstance(ref, KeyRef) else (None, None) for ref in refs]
-    rows = await fetch_around(
-        connection,
-        _NAMES_OF_WANTED,
-        _SQL["lock_or_skip"],
-        [ref.id if isinstance(ref, IdRef) else None for ref in refs],
-        [application for application, _ in keys],
-        [name for _, name in keys],
-        limit_bytes,
-    )
-    by_ref: dict[ConfigurationRef, Current] = {}
-    for row in rows:
-        current = _locked(row)
-        by_ref[IdRef(id=row["wanted_id"])] = current
-        by_ref[KeyRef(application=row["wanted_application"], name=row["wanted_name"])] = current
-    return {ref: _as_named(ref, by_ref[ref]) for ref in refs if ref in by_ref}
-
-
-def _locked(row: Record) -> Current:
-    if not is_readable(row):
-        return _unreadable(row)
-    if row["id"] is not None:
-        return configuration_of(row, row["config"])
-    return LockedElsewhere(application_id=row["wanted_application_id"]) if row["fits"] else RetryNextGroup()
-
-
 def _unreadable(row: Record) -> RecordUnreadableError:
     return unreadable("configuration", f"{row['application']}:{row['name']}", row)
-
-
-def _as_named(ref: ConfigurationRef, current: Current) -> Current:
-    # Renamed between the look-up and the lock: the next try finds the name's new meaning.
-    if (
-        isinstance(ref, KeyRef)
-        and isinstance(current, Configuration)
-        and (current.application, current.name) != (ref.application, ref.name)
-    ):
-        return LockedElsewhere()
-    return current
 
 
 async def lock_or_wait(
@@ -128,30 +77,6 @@ async def lock_or_wait(
     """Lock the configurations that still exist, waiting for other transactions; return them by id."""
     rows = await fetch_around(connection, _NAMES, _SQL["lock_or_wait"], list(ids), list(with_config))
     return {row["id"]: configuration_of(row, row["config"]) if is_readable(row) else _unreadable(row) for row in rows}
-
-
-async def limit_waits(connection: Connection, seconds: float) -> None:
-    """Wait at most so long for each lock, until the end of the transaction."""
-    await connection.execute(_SQL["limit_waits"], f"{seconds * 1000:.0f}ms")
-
-
-async def share_or_skip(
-    connection: Connection, refs: Iterable[ApplicationRef]
-) -> dict[ApplicationRef, Owner | LockedElsewhere]:
-    """Take a shared lock on the applications that exist, skipping those that another transaction changes."""
-    refs = tuple(refs)
-    rows = await connection.fetch(
-        _SQL["share_or_skip"],
-        [ref.id for ref in refs if isinstance(ref, IdRef)],
-        [ref.name for ref in refs if isinstance(ref, NameRef)],
-    )
-    by_ref: dict[ApplicationRef, Owner | LockedElsewhere] = {}
-    for row in rows:
-        unchanged = (row["id"], row["name"]) == (row["wanted_id"], row["wanted_name"])
-        owner = Owner(id=row["id"], name=row["name"]) if unchanged else LockedElsewhere(application_id=row["wanted_id"])
-        by_ref[IdRef(id=row["wanted_id"])] = owner
-        by_ref[NameRef(name=row["wanted_name"])] = owner
-    return {ref: by_ref[ref] for ref in refs if ref in by_ref}
 
 
 async def share_or_wait(

@@ -8,36 +8,6 @@ SELECT ref.place, c.id, c.application_id, c.application, c.name, c.schema, c.con
 FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, place)
 JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name;
 
--- name: lock_or_skip
--- The configurations with the ids $1, or the applications and names $2 and $3; lock those that no one else has locked,
--- in that order, as long as their configs fit into $4 bytes. An array, not a join, connects the two: a join would
--- compare a row that changed meanwhile with its old version and drop it.
-WITH wanted AS MATERIALIZED (
-    SELECT c.id, c.application_id, c.application, c.name, c.config_bytes, ref.place
-    FROM unnest($1::text[]) WITH ORDINALITY AS ref (id, place)
-    JOIN configurations AS c ON c.id = ref.id
-    UNION ALL
-    SELECT c.id, c.application_id, c.application, c.name, c.config_bytes, ref.place
-    FROM unnest($2::text[], $3::text[]) WITH ORDINALITY AS ref (application, name, place)
-    JOIN configurations AS c ON c.application = ref.application AND c.name = ref.name
-), measured AS MATERIALIZED (
-    SELECT id, application_id, application, name, sum(config_bytes) OVER (ORDER BY place) - config_bytes < $4::bigint AS fits
-    FROM wanted
-), locked AS (
-    SELECT
-        id, application_id, application, name, comments, config, schema, schema_version, version, 0::bigint AS revision,
-        create_time, update_time, created_by, updated_by
-    FROM configurations
-    WHERE id = ANY (ARRAY(SELECT id FROM measured WHERE fits))
-    ORDER BY id
-    FOR UPDATE SKIP LOCKED
-)
-SELECT
-    measured.id AS wanted_id, measured.application_id AS wanted_application_id, measured.application AS wanted_application,
-    measured.name AS wanted_name, measured.fits, locked.*
-FROM measured
-LEFT JOIN locked ON locked.id = measured.id;
-
 -- name: lock_or_wait
 -- Only with the configs of $2.
 SELECT
@@ -47,21 +17,6 @@ FROM configurations
 WHERE id = ANY ($1::text[])
 ORDER BY id
 FOR UPDATE;
-
--- name: limit_waits
-SELECT set_config('lock_timeout', $1, true);
-
--- name: share_or_skip
--- The applications with the ids $1 or the names $2; take a shared lock on those that no one is renaming or deleting.
-WITH wanted AS MATERIALIZED (
-    SELECT id, name FROM applications WHERE id = ANY ($1::text[]) OR name = ANY ($2::text[])
-), shared AS (
-    SELECT id, name FROM applications WHERE id = ANY (ARRAY(SELECT id FROM wanted)) ORDER BY id
-    FOR KEY SHARE SKIP LOCKED
-)
-SELECT wanted.id AS wanted_id, wanted.name AS wanted_name, shared.*
-FROM wanted
-LEFT JOIN shared ON shared.id = wanted.id;
 
 -- name: share_or_wait
 -- Those with the ids $1 or the names $2, restricted to the ids $3 (null: all), so that no one waits for locks on other

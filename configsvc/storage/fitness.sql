@@ -5,7 +5,10 @@ SELECT
     (SELECT reset_val FROM pg_settings WHERE name = 'search_path') AS search_path;
 
 -- name: role_without_rights
-SELECT CASE WHEN writes_as_service() THEN '' ELSE session_user::text END;
+SELECT CASE
+    WHEN writes_as_service() AND has_function_privilege('write_configurations'::regproc, 'EXECUTE') THEN ''
+    ELSE session_user::text
+END;
 
 -- name: sequences_behind
 -- The sequences that would repeat values of their tables, as after logical replication, which does not copy sequences.

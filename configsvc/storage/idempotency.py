@@ -37,9 +37,18 @@ async def claim(
     taken = fingerprints.keys() - {_key(row) for row in claimed}
     if not taken:
         return {}
-    rows = await connection.fetch(_SQL["earlier"], *_columns(taken))
     # A claim that vanished since then was purged by housekeeping.
     answers: dict[RequestKey, Earlier | ConfigsvcError] = {key: WriteConflictError() for key in taken}
+    return answers | await earlier(connection, [context for context in contexts if context.key in taken])
+
+
+async def earlier(
+    connection: Connection, contexts: Collection[WriteContext]
+) -> dict[RequestKey, Earlier | ConfigsvcError]:
+    """Return what calls with the same request_ids did before, or the error for a different call."""
+    fingerprints = {context.key: context.fingerprint for context in contexts}
+    rows = await connection.fetch(_SQL["earlier"], *_columns(fingerprints))
+    answers: dict[RequestKey, Earlier | ConfigsvcError] = {}
     for row in rows:
         key = _key(row)
         same = row["fingerprint"] == fingerprints[key]
@@ -85,28 +94,24 @@ async def complete(connection: Connection, effects: Mapping[RequestKey, Effect])
         *_columns(effects),
         [written.resource_id for written in changed],
         [written.version for written in changed],
-        [None if effect.changed else _answers((effect,)) for effect in effects.values()],
+        [None if effect.changed else answers_of((effect,)) for effect in effects.values()],
     )
 
 
 async def complete_many(connection: Connection, key: RequestKey, earlier: Earlier) -> None:
     """Store the effects of the claimed call, any number of them."""
     changed = earlier.changed or _NOTHING
-    answers = _answers(earlier.effects)
+    answers = answers_of(earlier.effects)
     await connection.execute(_SQL["complete_many"], *key, changed.resource_id, changed.version, answers)
 
 
-def _answers(effects: Iterable[Effect]) -> str:
+def answers_of(effects: Iterable[Effect]) -> str:
+    """Return the effects of a call as they are stored."""
     stored: list[JsonValue] = []
     for effect in effects:
         written = effect.written or _NOTHING
         stored.append([written.resource_id, written.version, effect.changed])
     return encode_json(stored)
-
-
-async def release(connection: Connection, keys: Collection[RequestKey]) -> None:
-    """Release claims of this transaction for failed calls."""
-    await connection.execute(_SQL["release"], *_columns(keys))
 
 
 async def purge(connection: Connection, *, limit: int) -> int:

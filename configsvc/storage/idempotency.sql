@@ -13,7 +13,8 @@ RETURNING request_id, actor;
 -- name: earlier
 SELECT r.request_id, r.actor, r.fingerprint, r.resource_id, r.version, r.answers
 FROM unnest($1::text[], $2::text[]) AS call (request_id, actor)
-JOIN requests AS r ON r.request_id = call.request_id AND r.actor = call.actor;
+JOIN requests AS r ON r.request_id = call.request_id AND r.actor = call.actor
+WHERE r.create_time >= now() - interval '24 hours';
 
 -- name: is_done
 SELECT EXISTS (
@@ -29,11 +30,6 @@ WHERE requests.request_id = done.request_id AND requests.actor = done.actor;
 
 -- name: complete_many
 UPDATE requests SET resource_id = $3, version = $4, answers = $5 WHERE request_id = $1 AND actor = $2;
-
--- name: release
-DELETE FROM requests
-USING unnest($1::text[], $2::text[]) AS call (request_id, actor)
-WHERE requests.request_id = call.request_id AND requests.actor = call.actor;
 
 -- name: purge
 DELETE FROM requests

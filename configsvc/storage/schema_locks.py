@@ -9,7 +9,7 @@ from asyncpg import Record
 from configsvc.domain.content import JsonObject
 from configsvc.domain.errors import RecordUnreadableError
 from configsvc.domain.models import SchemaVersionRef
-from configsvc.domain.writes import LockedElsewhere, PinnedSchema
+from configsvc.domain.writes import PinnedSchema
 from configsvc.storage.database import Connection
 from configsvc.storage.queries import queries
 from configsvc.storage.unreadable_rows import Names, fetch_around, is_readable, unreadable
@@ -38,19 +38,12 @@ def by_name(rows: Iterable[Record]) -> dict[str, PinnedSchema]:
     }
 
 
-async def share_or_skip(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema | LockedElsewhere]:
-    """Take a shared lock on the schemas that exist, by name, skipping those that another transaction changes.
+async def share_or_wait(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
+    """Take a shared lock on the schemas that exist, by name, waiting for transactions that change them.
 
     Deleting one, or moving all its configurations to another version, waits for the end of the
     transaction.
     """
-    rows = await connection.fetch(_SQL["share_or_skip"], list(names))
-    locked = {row["name"]: LockedElsewhere() for row in rows if row["id"] is None}
-    return locked | by_name(row for row in rows if row["id"] is not None)
-
-
-async def share_or_wait(connection: Connection, names: Collection[str]) -> dict[str, PinnedSchema]:
-    """Take a shared lock like `share_or_skip`, but wait for other transactions."""
     rows = await connection.fetch(_SQL["share_or_wait"], list(names))
     return by_name(rows)
 

@@ -1,15 +1,3 @@
--- name: share_or_skip
--- The schemas with the names $1; take a shared lock on those that no one is deleting or moving to a strict version.
-WITH wanted AS MATERIALIZED (
-    SELECT id, name FROM schemas WHERE name = ANY ($1::text[])
-), shared AS (
-    SELECT id, latest_version FROM schemas WHERE id = ANY (ARRAY(SELECT id FROM wanted)) ORDER BY id
-    FOR KEY SHARE SKIP LOCKED
-)
-SELECT wanted.name, shared.*
-FROM wanted
-LEFT JOIN shared ON shared.id = wanted.id;
-
 -- name: share_or_wait
 SELECT id, name, latest_version FROM schemas WHERE name = ANY ($1::text[]) ORDER BY id
 FOR KEY SHARE;

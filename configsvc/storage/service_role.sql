@@ -36,7 +36,7 @@ GRANT SELECT ON SEQUENCE commit_ids TO :"role";
 -- The check for pending migrations.
 GRANT SELECT ON _pogo_migration, function_digest TO :"role";
 
--- The right to write in the name of callers.
-GRANT EXECUTE ON FUNCTION speak_for_callers TO :"role";
+-- The right to write in the name of callers, and the function that does it for many of them.
+GRANT EXECUTE ON FUNCTION speak_for_callers, write_configurations TO :"role";
 
 COMMIT;

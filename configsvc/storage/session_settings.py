@@ -58,5 +58,6 @@ WRITE_SETTINGS = COMMON_SETTINGS | {
     "configsvc.writer": "service",
 }
 
-# Group commits skip locked rows; they wait only for other commits, and for keys that others insert.
-MERGE_SETTINGS = WRITE_SETTINGS | {"lock_timeout": "1s"}
+# Group commits skip locked rows; they wait only for other commits, and for keys that others insert. Rows are
+# found by keys.
+MERGE_SETTINGS = WRITE_SETTINGS | LOOKUP_PLANNER | {"lock_timeout": "1s"}

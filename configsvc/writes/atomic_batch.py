@@ -3,7 +3,7 @@
 `BatchWriteConfigurations` runs here, and so does each single write that must run alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from configsvc.domain.conflicts import conflicts
@@ -20,19 +20,21 @@ from configsvc.domain.writes import (
     BatchWrite,
     ChangedBeforeLockError,
     ConfigurationWrite,
+    Planned,
     Restoration,
     Update,
     Upsert,
     pin_to_check,
 )
+from configsvc.storage import configuration_writes
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
 from configsvc.writes import idempotency, locks
 from configsvc.writes.answers import check_answer
-from configsvc.writes.execution import apply_plan, done, effect_of, load_pins, load_written, reject_invalid
-from configsvc.writes.plan import Changed, Kept, Outcome, Plan
+from configsvc.writes.execution import done, effect_of, load_pins, load_written, reject_invalid
+from configsvc.writes.plan import Changed, Kept, Outcome, Plan, unchanged
 from configsvc.writes.preconditions import first_check, last_check
 from configsvc.writes.rollback import resolve_restorations
 from configsvc.writes.transactions import Answer, Change, Load, Result, Writes, queue_key
@@ -162,11 +164,40 @@ class AtomicBatches:
         for index, _ in plan.pending:
             plan.add(index, locked.found[index], pins)
         await reject_invalid(plan, self.checks)
-        await apply_plan(connection, plan)
+        await _apply_plan(connection, plan)
         for index, write in enumerate(resolved):
             if _may_create(write) and isinstance(plan.outcomes[index], ResourceExistsError):
                 raise ChangedBeforeLockError
         return tuple(plan.outcomes[index] for index in range(len(writes)))
+
+
+async def _apply_plan(connection: Connection, plan: Plan) -> None:
+    """Write what is planned: deletions, then updates, then creations, which may take names given up before."""
+    if plan.deletions:
+        gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
+        for index, planned in plan.deletions.items():
+            plan.outcomes[index] = Changed(configuration=gone[planned.configuration.id])
+    if plan.updates:
+        written = await configuration_writes.update(connection, tuple(plan.updates.values()))
+        for index, planned in plan.updates.items():
+            plan.outcomes[index] = _updated(planned, written)
+    if plan.insertions:
+        written = await configuration_writes.insert(connection, tuple(plan.insertions.values()))
+        for index, planned in plan.insertions.items():
+            plan.outcomes[index] = _inserted(planned, written)
+
+
+def _updated(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
+    # A trigger leaves rows alone that would stay the same.
+    current = planned.configuration
+    return Changed(configuration=written[current.id]) if current.id in written else unchanged(current)
+
+
+def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
+    new = planned.configuration
+    if new.id in written:
+        return Changed(configuration=written[new.id])
+    return ResourceExistsError("configuration", f"{new.application}:{new.name}")
 
 
 def _may_create(write: BatchWrite) -> bool:

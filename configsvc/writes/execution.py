@@ -1,31 +1,42 @@
-"""Execution of a group of independent writes: one transaction, set-based statements, an outcome for each write.
+"""Execution of a group of independent writes: one read, a plan, and one statement, with an outcome for each write.
 
-A write whose rows are locked elsewhere is left out. The statements serve atomic batches too.
+Nothing is locked between the read and the statement. A write whose rows were changed since, or are locked elsewhere, is
+left out. Atomic batches share what does not lock.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 from configsvc.domain.commits import Commit
-from configsvc.domain.errors import ResourceExistsError, WriteConflictError
-from configsvc.domain.models import Configuration, Done, Effect, KeyRef, Kind, RequestKey, SchemaVersionRef, Written
+from configsvc.domain.errors import ConfigsvcError, ResourceExistsError, WriteConflictError
+from configsvc.domain.models import (
+    Configuration,
+    Done,
+    Effect,
+    KeyRef,
+    Kind,
+    Operation,
+    RequestKey,
+    SchemaVersionRef,
+    Written,
+)
 from configsvc.domain.writes import (
+    ChangedSinceRead,
     ConfigurationWrite,
     Creation,
     LockedElsewhere,
     PinnedSchema,
-    Planned,
     RetryNextGroup,
+    Update,
     pin_to_check,
     resolved,
 )
-from configsvc.storage import configuration_writes, log, schema_locks
+from configsvc.storage import configuration_writes, group_commits, idempotency, log
 from configsvc.storage.database import Connection
+from configsvc.storage.group_commits import GroupWrite, Made, Refusal, Target
 from configsvc.storage.idempotency import Earlier
 from configsvc.validation.checks import Checks
 from configsvc.validation.compiled import ValidatorCache
-from configsvc.writes import idempotency
 from configsvc.writes.plan import (
     GROUP_LIMIT_BYTES,
     NO_PINS,
@@ -39,80 +50,63 @@ from configsvc.writes.plan import (
     unchanged,
 )
 
-AnyFound = TypeVar("AnyFound", bound=Found)
-
-# Locking a configuration reads it: of large ones, lock as many as a group can write.
+# A plan needs the present configs: of large ones, read as many as a group can write.
 READ_LIMIT_BYTES = 1024 * 1024
 
 
 async def execute_group(
-    connection: Connection, validators: ValidatorCache, checks: Checks, writes: Sequence[ConfigurationWrite]
+    connection: Connection,
+    validators: ValidatorCache,
+    checks: Checks,
+    writes: Sequence[ConfigurationWrite],
+    *,
+    lock_seconds: float | None,
 ) -> tuple[Outcome, ...]:
-    """Make the writes within a transaction, as far as possible; return their outcomes, in order.
+    """Make and commit the writes, as far as possible; return their outcomes, in order. lock_seconds: a limit for each
+    wait but that of the commit, None for that of the session.
 
     Any exception fails the whole transaction, whichever write caused it.
     """
     plan = Plan(writes, limit_bytes=GROUP_LIMIT_BYTES)
-    claimed = await _claim_request_ids(connection, plan)
-    found = await _lock_or_skip(connection, plan)
-    pins = await _lock_pins(connection, validators, plan, found)
+    _postpone_equal_calls(plan)
+    found, schemas = await _look(connection, plan)
+    needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
+    pins = await load_pins(connection, validators, needed, schemas) if needed else NO_PINS
     for index, _ in plan.pending:
         plan.add(index, found[index], pins)
     for index in [index for index, check in plan.checks.items() if check.may_take_long]:
         plan.reject(index, RunAlone())
     await reject_invalid(plan, checks)
     await _set_aside_taken_names(connection, plan, found)
-    await apply_plan(connection, plan)
-    results = {key: effect_of(plan.outcomes[index]) for key, index in claimed.items()}
-    await idempotency.settle_many(connection, results)
+    if made := _group_writes(plan, found, pins):
+        plan.outcomes |= await _write(connection, made, lock_seconds)
     return tuple(plan.outcomes[index] for index in range(len(writes)))
 
 
-async def _claim_request_ids(connection: Connection, plan: Plan) -> dict[RequestKey, int]:
-    """Settle the writes that an earlier call made; return the indexes of the other calls with a request_id, by key."""
-    indexes: dict[RequestKey, int] = {}
+def _postpone_equal_calls(plan: Plan) -> None:
+    first: dict[RequestKey, int] = {}
     for index, write in plan.pending:
-        if write.context.request_id and indexes.setdefault(write.context.key, index) != index:
+        if write.context.request_id and first.setdefault(write.context.key, index) != index:
             plan.outcomes[index] = RetryNextGroup()
-    answers = await idempotency.claim_many(connection, [write.context for _, write in plan.pending])
-    for key, answer in answers.items():
-        is_done = isinstance(answer, Earlier)
-        plan.outcomes[indexes.pop(key)] = Kept(effect=answer.effects[0]) if is_done else answer
-    return indexes
 
 
-async def _lock_or_skip(connection: Connection, plan: Plan) -> dict[int, Found]:
-    """Lock the applications of creations and the configurations of other writes; return what was found, by index."""
-    creations = {write.application for _, write in plan.pending if isinstance(write, Creation)}
-    owners = await configuration_writes.share_or_skip(connection, creations) if creations else {}
-    others = tuple(dict.fromkeys(write.ref for _, write in plan.pending if not isinstance(write, Creation)))
-    current = (
-        await configuration_writes.lock_or_skip(connection, others, limit_bytes=READ_LIMIT_BYTES) if others else {}
-    )
-    found: dict[int, Found] = {
-        index: owners.get(write.application) if isinstance(write, Creation) else current.get(write.ref)
-        for index, write in plan.pending
-    }
-    return await with_commit_times(connection, plan.pending, found)
+async def _look(connection: Connection, plan: Plan) -> tuple[dict[int, Found], dict[str, PinnedSchema]]:
+    """Return what the writes are about, by index, as it is now, and the schemas that they name or have, by name."""
+    targets = {index: _target(write) for index, write in plan.pending}
+    unique = tuple(dict.fromkeys(targets.values()))
+    seen = dict(zip(unique, await group_commits.look(connection, unique, limit_bytes=READ_LIMIT_BYTES), strict=True))
+    schemas = {schema.name: schema for one in seen.values() if (schema := one.schema)}
+    return {index: seen[target].found for index, target in targets.items()}, schemas
 
 
-async def with_commit_times(
-    connection: Connection, writes: Iterable[tuple[int, ConfigurationWrite]], found: Mapping[int, AnyFound]
-) -> dict[int, AnyFound | Configuration]:
-    """Return what was found, by index; with the times of commits where a write expects an etag, which needs them."""
-    checked = {
-        index: Written(resource_id=current.id, version=current.version)
-        for index, write in writes
-        if not isinstance(write, Creation) and write.expected.etag
-        if isinstance(current := found.get(index), Configuration)
-    }
-    timed: dict[int, AnyFound | Configuration] = dict(found)
-    if checked:
-        known = await configuration_writes.get_versions(connection, set(checked.values()), with_config=False)
-        for index, version in checked.items():
-            if isinstance(current := found[index], Configuration):
-                timed[index] = replace(current, update_time=known[version].update_time)
-    return timed
+def _target(write: ConfigurationWrite) -> Target:
+    named = pin_to_check(write, None)
+    schema = named.schema if named else None
+    if isinstance(write, Creation):
+        return Target(ref=None, with_config=False, owner=write.application, schema=schema)
+    # The answer to an update has the config.
+    is_replaced = isinstance(write, Update) and write.values.config is not None
+    return Target(ref=write.ref, with_config=not is_replaced, owner=None, schema=schema)
 
 
 async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapping[int, Found]) -> None:
@@ -128,27 +122,88 @@ async def _set_aside_taken_names(connection: Connection, plan: Plan, found: Mapp
             plan.reject(index, RunAlone())
 
 
-async def _lock_pins(
-    connection: Connection, validators: ValidatorCache, plan: Plan, found: Mapping[int, Found]
-) -> Pins:
-    needed = {pin for index, write in plan.pending if (pin := pin_to_check(write, found[index]))}
-    if not needed:
-        return NO_PINS
-    schemas = await schema_locks.share_or_skip(connection, {pin.schema for pin in needed})
-    return await load_pins(connection, validators, needed, schemas)
+def _group_writes(plan: Plan, found: Mapping[int, Found], pins: Pins) -> dict[int, GroupWrite]:
+    """Return what is to be made, by index, with the calls that change nothing and have a request_id to keep."""
+    kept = {
+        index: GroupWrite(context=write.context, kept=outcome.effect)
+        for index, write in enumerate(plan.writes)
+        if write.context.request_id and isinstance(outcome := plan.outcomes.get(index), Kept)
+    }
+    kinds = (
+        (Operation.DELETED, plan.deletions),
+        (Operation.UPDATED, plan.updates),
+        (Operation.CREATED, plan.insertions),
+    )
+    return kept | {
+        index: GroupWrite(
+            context=one.context,
+            operation=operation,
+            planned=one,
+            before=before if isinstance(before := found[index], Configuration) else None,
+            pin=pins.schema_of(pin_to_check(plan.writes[index], before)),
+        )
+        for operation, planned in kinds
+        for index, one in planned.items()
+    }
+
+
+async def _write(
+    connection: Connection, writes: Mapping[int, GroupWrite], lock_seconds: float | None
+) -> dict[int, Outcome]:
+    made = await group_commits.write(connection, tuple(writes.values()), lock_seconds=lock_seconds)
+    return {
+        index: _outcome(one, refusal, made) for (index, one), refusal in zip(writes.items(), made.refusals, strict=True)
+    }
+
+
+def _outcome(write: GroupWrite, refusal: Refusal, made: Made) -> Outcome:
+    match refusal:
+        case Refusal.DONE:
+            return Kept(effect=write.kept) if write.kept else _changed(write, made)
+        case Refusal.LOCKED:
+            return LockedElsewhere()
+        case Refusal.CHANGED:
+            return ChangedSinceRead()
+        case Refusal.CLAIMED:
+            # What the other call did is read after the commit. If that is gone, housekeeping has purged it.
+            return WriteConflictError()
+        case Refusal.EXISTS:
+            assert write.planned is not None
+            new = write.planned.configuration
+            return ResourceExistsError("configuration", f"{new.application}:{new.name}")
+        case Refusal.UNCHANGED:
+            assert write.before is not None
+            return unchanged(write.before)
+
+
+def _changed(write: GroupWrite, made: Made) -> Changed:
+    assert write.planned is not None
+    assert made.time is not None
+    left, before, actor = write.planned.configuration, write.before, write.context.actor
+    return Changed(
+        configuration=replace(
+            left,
+            version=before.version + 1 if before else 1,
+            revision=made.revision,
+            create_time=before.create_time if before else made.time,
+            update_time=made.time,
+            created_by=before.created_by if before else actor,
+            updated_by=actor,
+        )
+    )
 
 
 async def load_pins(
     connection: Connection,
     validators: ValidatorCache,
     needed: Collection[SchemaVersionRef],
-    schemas: Mapping[str, PinnedSchema | LockedElsewhere],
+    schemas: Mapping[str, PinnedSchema],
 ) -> Pins:
-    """Return the pins with the validators of their versions, as far as the schemas are locked by this transaction."""
+    """Return the pins with the validators of their versions."""
     versions = {
         resolved(pin, schema)
         for pin in needed
-        if isinstance(schema := schemas.get(pin.schema), PinnedSchema) and pin.version <= schema.latest_version
+        if (schema := schemas.get(pin.schema)) and pin.version <= schema.latest_version
     }
     return Pins(schemas=schemas, validators=await validators.get(connection, versions))
 
@@ -159,33 +214,22 @@ async def reject_invalid(plan: Plan, checks: Checks) -> None:
         plan.reject(index, error)
 
 
-async def apply_plan(connection: Connection, plan: Plan) -> None:
-    """Write what is planned: deletions, then updates, then creations, which may take names given up before."""
-    if plan.deletions:
-        gone = await configuration_writes.delete(connection, tuple(plan.deletions.values()))
-        for index, planned in plan.deletions.items():
-            plan.outcomes[index] = Changed(configuration=gone[planned.configuration.id])
-    if plan.updates:
-        written = await configuration_writes.update(connection, tuple(plan.updates.values()))
-        for index, planned in plan.updates.items():
-            plan.outcomes[index] = _updated(planned, written)
-    if plan.insertions:
-        written = await configuration_writes.insert(connection, tuple(plan.insertions.values()))
-        for index, planned in plan.insertions.items():
-            plan.outcomes[index] = _inserted(planned, written)
-
-
-def _updated(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
-    # A trigger leaves rows alone that would stay the same.
-    current = planned.configuration
-    return Changed(configuration=written[current.id]) if current.id in written else unchanged(current)
-
-
-def _inserted(planned: Planned, written: Mapping[str, Configuration]) -> Outcome:
-    new = planned.configuration
-    if new.id in written:
-        return Changed(configuration=written[new.id])
-    return ResourceExistsError("configuration", f"{new.application}:{new.name}")
+async def settle_repeated(
+    connection: Connection, writes: Sequence[ConfigurationWrite], outcomes: Sequence[Outcome]
+) -> tuple[Outcome, ...]:
+    """Return the outcomes, where a write that was not made has that of an earlier call with its request_id, if any."""
+    contexts = {
+        index: write.context
+        for index, (write, outcome) in enumerate(zip(writes, outcomes, strict=True))
+        if write.context.request_id and isinstance(outcome, ConfigsvcError)
+    }
+    answers = await idempotency.earlier(connection, tuple(contexts.values())) if contexts else {}
+    repeated = {
+        index: Kept(effect=answer.effects[0]) if isinstance(answer, Earlier) else answer
+        for index, context in contexts.items()
+        if (answer := answers.get(context.key))
+    }
+    return tuple(repeated.get(index, outcome) for index, outcome in enumerate(outcomes))
 
 
 def effect_of(outcome: Outcome) -> Effect | None:
@@ -225,7 +269,9 @@ async def load_written(
     needed = set(earlier.values())
     get_versions = configuration_writes.get_versions
     versions = await get_versions(connection, needed, with_config=with_config) if earlier else {}
-    commit = await _commit_of(connection, next(iter(changed.values()))) if changed else None
+    # Group commits return theirs.
+    unknown = next((row for row in changed.values() if not row.revision), None)
+    commit = await _commit_of(connection, unknown) if unknown else None
     return {index: _committed(row, commit) for index, row in changed.items()} | {
         index: versions[written] for index, written in earlier.items() if written in versions
     }

@@ -20,14 +20,13 @@ from configsvc.domain.errors import (
     WriteTooLargeError,
 )
 from configsvc.domain.models import Configuration, Done, RequestKey
-from configsvc.domain.writes import ConfigurationWrite, LockedElsewhere, RetryNextGroup
-from configsvc.storage import configuration_writes
+from configsvc.domain.writes import ChangedSinceRead, ConfigurationWrite, LockedElsewhere, RetryNextGroup
 from configsvc.storage.database import Database
 from configsvc.telemetry.families import Families, counter
 from configsvc.writes.atomic_batch import AtomicBatches
-from configsvc.writes.execution import done, execute_group, load_written
+from configsvc.writes.execution import done, execute_group, load_written, settle_repeated
 from configsvc.writes.plan import Changed, Kept, Outcome, RunAlone
-from configsvc.writes.transactions import WRITE_LIMIT_SECONDS, transaction
+from configsvc.writes.transactions import WRITE_LIMIT_SECONDS
 
 GROUP_LIMIT = 256
 # One group at a time makes the most of each commit. A second one starts only beside a slow one, which may be waiting
@@ -35,10 +34,11 @@ GROUP_LIMIT = 256
 GROUPS_AT_ONCE = 2
 SLOW_GROUP_SECONDS = 0.05
 QUEUE_LIMIT = 10_000
-# For a key that another session has inserted, or a row that a foreign key needs: all in the group wait for it.
-LOCK_SECONDS = 1.0
-# So the parts of such a group wait less, to find the write that waits. Their commit may take as long as any.
+# For a key that another session has inserted, or a row that a foreign key needs, all in a group wait as long as its
+# session lets them. The parts of such a group wait less, to find the write that waits; their commit as long as any.
 PART_LOCK_SECONDS = 0.05
+# A row that others change faster than a group reads and writes it: the next try waits for its lock.
+CHANGED_LIMIT = 3
 RETRY_FIRST_SECONDS = 0.002
 RETRY_LAST_SECONDS = 0.05
 RETRY_LIMIT_SECONDS = 2.0
@@ -48,7 +48,8 @@ _NOTHING_DONE = (DatabaseBusyError, OutOfDescriptorsError)
 @dataclass(slots=True, kw_only=True, eq=False)
 class QueuedWrite:
     """A queued write and its future. tries: attempts that found the row locked; give_up: event loop time after which
-    there are no more. context is the caller's, so that work for this write alone counts against the caller's quota.
+    there are no more. changes: attempts that found the row changed since they read it. context is the caller's, so that
+    work for this write alone counts against the caller's quota.
     """
 
     write: ConfigurationWrite
@@ -57,6 +58,7 @@ class QueuedWrite:
     context: Context = field(default_factory=copy_context)
     give_up: float = 0.0
     tries: int = 0
+    changes: int = 0
 
     def succeed(self, result: Done[Configuration | None]) -> None:
         """Answer the caller."""
@@ -172,14 +174,12 @@ class GroupCommit:
         try:
             async with self._database.merge() as connection, asyncio.timeout(WRITE_LIMIT_SECONDS):
                 self.transactions += 1
-                async with transaction(connection):
-                    if is_part:
-                        await configuration_writes.limit_waits(connection, PART_LOCK_SECONDS)
-                    writes = [queued.write for queued in group]
-                    outcomes = await execute_group(connection, self._batches.validators, self._batches.checks, writes)
-                    if is_part:
-                        await configuration_writes.limit_waits(connection, LOCK_SECONDS)
+                writes = [queued.write for queued in group]
+                validators, checks = self._batches.validators, self._batches.checks
+                lock_seconds = PART_LOCK_SECONDS if is_part else None
+                outcomes = await execute_group(connection, validators, checks, writes, lock_seconds=lock_seconds)
                 committed = True
+                outcomes = await settle_repeated(connection, writes, outcomes)
                 answers = await load_written(connection, outcomes)
         except Exception as error:  # noqa: BLE001  # every caller gets it
             if committed or isinstance(error, DatabaseUnavailableError | DatabaseBusyError):
@@ -203,9 +203,12 @@ class GroupCommit:
                     self._succeed(queued, outcome, answers.get(index))
                 case LockedElsewhere():
                     self._retry_later(queued)
+                case ChangedSinceRead() if queued.changes < CHANGED_LIMIT:
+                    queued.changes += 1
+                    next_group.append(queued)
                 case RetryNextGroup():
                     next_group.append(queued)
-                case RunAlone():
+                case RunAlone() | ChangedSinceRead():
                     self._isolate(queued.subject, self._start_alone(queued))
                 case _:
                     queued.fail(outcome)

@@ -1,9 +1,9 @@
 """Idempotent calls: the first call with a `request_id` does the work, later ones get its answer."""
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable
 
 from configsvc.domain.errors import ConfigsvcError
-from configsvc.domain.models import Effect, RequestKey, WriteContext
+from configsvc.domain.models import Effect, WriteContext
 from configsvc.storage import idempotency as storage
 from configsvc.storage.database import Connection
 from configsvc.storage.idempotency import Earlier
@@ -30,7 +30,7 @@ async def claim(connection: Connection, context: WriteContext) -> Earlier | None
 
     Waits for a call with the same request_id under way. Raises RequestIdReusedError or WriteConflictError.
     """
-    answer = (await claim_many(connection, (context,))).get(context.key)
+    answer = (await storage.claim(connection, (context,))).get(context.key) if context.request_id else None
     if isinstance(answer, ConfigsvcError):
         raise answer
     return answer
@@ -40,20 +40,3 @@ async def complete(connection: Connection, context: WriteContext, result: Earlie
     """Keep the result of a claimed call for later calls with its request_id."""
     if context.request_id:
         await storage.complete_many(connection, context.key, result)
-
-
-async def claim_many(
-    connection: Connection, contexts: Iterable[WriteContext]
-) -> Mapping[RequestKey, Earlier | ConfigsvcError]:
-    """Claim the request_ids of several calls; return, by key, the answers to those that are repeated."""
-    claimed = [context for context in contexts if context.request_id]
-    return await storage.claim(connection, claimed) if claimed else {}
-
-
-async def settle_many(connection: Connection, results: Mapping[RequestKey, Effect | None]) -> None:
-    """Keep the effects of claimed calls, by key; release the request_ids of calls that failed."""
-    effects = {key: effect for key, effect in results.items() if effect}
-    if effects:
-        await storage.complete(connection, effects)
-    if len(effects) < len(results):
-        await storage.release(connection, results.keys() - effects.keys())

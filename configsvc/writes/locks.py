@@ -4,7 +4,7 @@ then schemas, then configurations, each by id.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from configsvc.domain.conflicts import Key
 from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, WriteConflictError, WriteTooLargeError
@@ -15,6 +15,7 @@ from configsvc.domain.models import (
     IdRef,
     KeyRef,
     Unpinned,
+    Written,
 )
 from configsvc.domain.scope import Scope
 from configsvc.domain.writes import (
@@ -31,7 +32,6 @@ from configsvc.domain.writes import (
 from configsvc.storage import configuration_writes, schema_locks
 from configsvc.storage.configuration_writes import Glimpse
 from configsvc.storage.database import Connection
-from configsvc.writes.execution import with_commit_times
 
 LOCK_LIMIT_SECONDS = 2.0
 # Of current configs that the batch needs to make the new ones.
@@ -97,7 +97,7 @@ async def _lock(connection: Connection, given: Sequence[BatchWrite], *, with_con
     found = {index: _found(write, owners, current, readable) for index, write in enumerate(resolved)}
     return Locked(
         writes=resolved,
-        found=await with_commit_times(connection, enumerate(resolved), found),
+        found=await _with_commit_times(connection, enumerate(resolved), found),
         failures=failures,
         name_owners={(owner.application_id, owner.name): owner.id for owner in owners_of_names.values()},
         schemas=schemas,
@@ -211,3 +211,24 @@ def _found(
         return owners.get(write.application)
     found = rows.get(current[write.ref].id) if write.ref in current else None
     return found if found and write.context.scope.includes(found.application_id) else None
+
+
+async def _with_commit_times(
+    connection: Connection,
+    writes: Iterable[tuple[int, ConfigurationWrite]],
+    found: Mapping[int, Owner | Configuration | None],
+) -> dict[int, Owner | Configuration | None]:
+    """Return what was found, by index; with the times of commits where a write expects an etag, which needs them."""
+    checked = {
+        index: Written(resource_id=current.id, version=current.version)
+        for index, write in writes
+        if not isinstance(write, Creation) and write.expected.etag
+        if isinstance(current := found.get(index), Configuration)
+    }
+    timed = dict(found)
+    if checked:
+        known = await configuration_writes.get_versions(connection, set(checked.values()), with_config=False)
+        for index, version in checked.items():
+            if isinstance(current := found[index], Configuration):
+                timed[index] = replace(current, update_time=known[version].update_time)
+    return timed

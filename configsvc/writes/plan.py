@@ -11,6 +11,7 @@ from configsvc.domain.errors import ConfigsvcError, RecordUnreadableError, Resou
 from configsvc.domain.models import Configuration, Effect, Patch, PinnedVersion, SchemaVersionRef, Written
 from configsvc.domain.stored_json import Content
 from configsvc.domain.writes import (
+    ChangedSinceRead,
     ConfigurationWrite,
     Creation,
     Deletion,
@@ -33,7 +34,7 @@ from configsvc.validation.compiled import CompiledOrError
 GROUP_LIMIT_BYTES = 512 * 1024
 _NOT_YET = datetime.fromtimestamp(0, UTC)
 
-Found = Owner | Configuration | LockedElsewhere | RetryNextGroup | RecordUnreadableError | None
+Found = Owner | Configuration | RetryNextGroup | RecordUnreadableError | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,22 +56,23 @@ class RunAlone:
     """A write that could hold up or fail the others of its group: no other write shares its transaction."""
 
 
-Outcome = Changed | Kept | RetryNextGroup | LockedElsewhere | RunAlone | ConfigsvcError
+Outcome = Changed | Kept | RetryNextGroup | LockedElsewhere | ChangedSinceRead | RunAlone | ConfigsvcError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pins:
     """The existing schemas that writes pin to, by name, and the validators of their versions."""
 
-    schemas: Mapping[str, PinnedSchema | LockedElsewhere]
+    schemas: Mapping[str, PinnedSchema]
     validators: Mapping[PinnedVersion, CompiledOrError]
 
-    def resolved(self, pin: SchemaVersionRef | None) -> PinnedVersion | LockedElsewhere | None:
+    def schema_of(self, pin: SchemaVersionRef | None) -> PinnedSchema | None:
+        """Return the schema of a pin that `resolved` resolves."""
+        return None if pin is None else self.schemas[pin.schema]
+
+    def resolved(self, pin: SchemaVersionRef | None) -> PinnedVersion | None:
         """Return the version that a pin names. Raises ResourceNotFoundError."""
-        if pin is None:
-            return None
-        schema = self.schemas.get(pin.schema)
-        return schema if isinstance(schema, LockedElsewhere) else resolved(pin, schema)
+        return None if pin is None else resolved(pin, self.schemas.get(pin.schema))
 
     def check(self, version: PinnedVersion, config: Content, text: str | None) -> Check:
         """Return the check of a config. Raises the error for which there is no validator."""
@@ -96,7 +98,7 @@ class Plan:
         self.updates: dict[int, Planned] = {}
         self.deletions: dict[int, Planned] = {}
         self.checks: dict[int, Check] = {}
-        self._writes = writes
+        self.writes = writes
         self._limit_bytes = limit_bytes
         self._used: set[object] = set()
         self._bytes = 0
@@ -105,16 +107,16 @@ class Plan:
     @property
     def pending(self) -> list[tuple[int, ConfigurationWrite]]:
         """The writes without an outcome, by index."""
-        return [(index, write) for index, write in enumerate(self._writes) if index not in self.outcomes]
+        return [(index, write) for index, write in enumerate(self.writes) if index not in self.outcomes]
 
     def add(self, index: int, found: Found, pins: Pins) -> None:
         """Plan a write, or settle its outcome: found is its application (of a creation) or configuration, pins has the
         schema that pin_to_check names.
         """
-        write = self._writes[index]
+        write = self.writes[index]
         if not isinstance(found, RetryNextGroup | None) and not _is_for(write, found):
             found = None
-        if isinstance(found, LockedElsewhere | RetryNextGroup | RecordUnreadableError):
+        if isinstance(found, RetryNextGroup | RecordUnreadableError):
             self.outcomes[index] = found
             return
         try:
@@ -133,7 +135,7 @@ class Plan:
 
     def _plan(
         self, index: int, write: ConfigurationWrite, found: Owner | Configuration | None, pins: Pins
-    ) -> Kept | RetryNextGroup | LockedElsewhere | RunAlone | None:
+    ) -> Kept | RetryNextGroup | RunAlone | None:
         if isinstance(found, Owner):
             assert isinstance(write, Creation)
             return self._insert(index, write, found, pins)
@@ -150,10 +152,8 @@ class Plan:
             raise ResourceExistsError("configuration", str(write.ref))
         return self._update(index, write, found, pins)
 
-    def _insert(self, index: int, write: Creation, owner: Owner, pins: Pins) -> RetryNextGroup | LockedElsewhere | None:
+    def _insert(self, index: int, write: Creation, owner: Owner, pins: Pins) -> RetryNextGroup | None:
         pin = pins.resolved(write.schema)
-        if isinstance(pin, LockedElsewhere):
-            return pin
         if self._conflicts({(owner.id, write.name)}) or (text := self._encoded_if_fits(write.config, None)) is None:
             return RetryNextGroup()
         if pin is not None:
@@ -163,14 +163,10 @@ class Plan:
         self.insertions[index] = Planned(configuration=configuration, config_text=text, context=write.context)
         return None
 
-    def _update(
-        self, index: int, write: Update, current: Configuration, pins: Pins
-    ) -> Kept | RetryNextGroup | LockedElsewhere | None:
+    def _update(self, index: int, write: Update, current: Configuration, pins: Pins) -> Kept | RetryNextGroup | None:
         if self._is_full:
             return RetryNextGroup()
         pin = pins.resolved(pin_to_check(write, current))
-        if isinstance(pin, LockedElsewhere):
-            return pin
         values = write.values
         configuration = updated(current, values, pin.ref if pin else None)
         if configuration is None:
@@ -229,7 +225,7 @@ def _missing(write: Update | Deletion) -> Kept | RunAlone:
     return Kept(effect=Effect(written=None, changed=False))
 
 
-def _is_for(write: ConfigurationWrite, found: Owner | Configuration | LockedElsewhere | RecordUnreadableError) -> bool:
+def _is_for(write: ConfigurationWrite, found: Owner | Configuration | RecordUnreadableError) -> bool:
     application_id = found.id if isinstance(found, Owner) else found.application_id
     return application_id is None or write.context.scope.includes(application_id)
 

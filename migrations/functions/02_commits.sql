@@ -161,6 +161,15 @@ $$;
 -- Without the right, a role that may create triggers can't put these on tables of its own to forge the log.
 REVOKE EXECUTE ON FUNCTION begin_commit, assign_revision FROM PUBLIC;
 
+-- Return whether the statement that fires a trigger is one of a function that writes the log itself. Sessions may set
+-- whatever they like: so it must also run with the rights of the owner, who alone may execute assign_revision, as functions
+-- with SECURITY DEFINER do. So do the statements of foreign keys, but within triggers.
+CREATE OR REPLACE FUNCTION writes_own_log() RETURNS boolean
+LANGUAGE sql STABLE
+RETURN coalesce(current_setting('configsvc.writes_own_log', true) = 'on', false)
+    AND pg_trigger_depth() = 0
+    AND has_function_privilege('assign_revision()'::regprocedure, 'EXECUTE');
+
 -- Without records, a commit would be lost: its watches, its history, its revision.
 CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON change_records
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();

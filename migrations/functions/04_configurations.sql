@@ -120,23 +120,23 @@ $$;
 
 CREATE OR REPLACE TRIGGER begin_commit
 BEFORE INSERT OR UPDATE OR DELETE ON configurations
-FOR EACH STATEMENT EXECUTE FUNCTION begin_commit();
+FOR EACH STATEMENT WHEN (NOT writes_own_log()) EXECUTE FUNCTION begin_commit();
 
 CREATE OR REPLACE TRIGGER stamp
 BEFORE INSERT OR UPDATE ON configurations
-FOR EACH ROW EXECUTE FUNCTION stamp_configuration();
+FOR EACH ROW WHEN (NOT writes_own_log()) EXECUTE FUNCTION stamp_configuration();
 
 CREATE OR REPLACE TRIGGER log_insert AFTER INSERT ON configurations
 REFERENCING NEW TABLE AS new_rows
-FOR EACH STATEMENT EXECUTE FUNCTION log_configurations();
+FOR EACH STATEMENT WHEN (NOT writes_own_log()) EXECUTE FUNCTION log_configurations();
 
 CREATE OR REPLACE TRIGGER log_update AFTER UPDATE ON configurations
 REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
-FOR EACH STATEMENT EXECUTE FUNCTION log_configurations();
+FOR EACH STATEMENT WHEN (NOT writes_own_log()) EXECUTE FUNCTION log_configurations();
 
 CREATE OR REPLACE TRIGGER log_delete AFTER DELETE ON configurations
 REFERENCING OLD TABLE AS old_rows
-FOR EACH STATEMENT EXECUTE FUNCTION log_configurations();
+FOR EACH STATEMENT WHEN (NOT writes_own_log()) EXECUTE FUNCTION log_configurations();
 
 CREATE OR REPLACE TRIGGER refuse_truncate BEFORE TRUNCATE ON configurations
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_truncate();

@@ -125,9 +125,12 @@ async def test_a_read_does_not_wait_for_one_that_waits_for_connections_of_anothe
 
 async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.MonkeyPatch) -> None:
     async def all_alone(
-        _connection: object, _validators: object, _checks: object, writes: list[Any]
+        _connection: object, _validators: object, _checks: object, writes: list[Any], *, lock_seconds: float | None
     ) -> tuple[RunAlone, ...]:
         return tuple(RunAlone() for _ in writes)
+
+    async def as_they_are(_: object, __: object, outcomes: tuple[Any, ...]) -> tuple[Any, ...]:
+        return outcomes
 
     async def no_answers(*_: object) -> dict[int, Any]:
         return {}
@@ -144,7 +147,7 @@ async def test_what_is_done_alone_counts_as_its_callers_own(monkeypatch: pytest.
 
     monkeypatch.setattr("configsvc.writes.group_commit.execute_group", all_alone)
     monkeypatch.setattr("configsvc.writes.group_commit.load_written", no_answers)
-    monkeypatch.setattr("configsvc.writes.group_commit.transaction", nothing)
+    monkeypatch.setattr("configsvc.writes.group_commit.settle_repeated", as_they_are)
     database: Any = SimpleNamespace(merge=nothing)
     batches: Any = SimpleNamespace(validators=None, checks=None, write_one=write_one)
     group_commit = GroupCommit(database, batches)

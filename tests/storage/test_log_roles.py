@@ -7,8 +7,11 @@ from urllib.parse import urlsplit
 import asyncpg
 import pytest
 
+from configsvc.domain.models import Operation
+from configsvc.storage import group_commits
 from configsvc.storage.migrations import migrate
 from tests.postgres import cloned_database, execute, plain_connection
+from tests.storage.planned import new, planned
 from tests.storage.reading import Session, application, changes, changes_after, configuration
 
 
@@ -124,6 +127,7 @@ MEDDLING = {
         CREATE TEMPORARY TABLE commit_order (only_row boolean);
         CREATE TEMPORARY SEQUENCE commit_ids; SET LOCAL search_path = pg_temp, public""",
     "a role that is reset": "RESET ROLE; RESET SESSION AUTHORIZATION",
+    "a log of its own": "SET configsvc.writes_own_log = 'on'",
 }
 
 
@@ -156,6 +160,7 @@ async def test_a_transaction_is_one_commit_whatever_its_session_sets(
         "set_config('configsvc.ordinal', '-1', true)",
         "set_config('configsvc.commit_id', '', true)",
         "set_config('configsvc.commit_id', '1', true)",
+        "set_config('configsvc.writes_own_log', 'on', true)",
     ],
 )
 async def test_a_statement_is_of_one_commit_whatever_it_sets_meanwhile(
@@ -185,6 +190,45 @@ async def test_changes_within_a_statement_that_changes_are_of_its_commit(writer:
         (3, 2, "web"),
     ]
     assert await unlogged(psql) == 0
+
+
+async def test_it_cannot_pass_for_a_function_that_writes_the_log(writer: Session, psql: Session) -> None:
+    await application(writer)
+    await writer.execute("SET configsvc.writes_own_log = 'on'")
+    await configuration(writer, "web")
+    await writer.execute("UPDATE configurations SET comments = 'x', version = 7, updated_by = 'alice'")
+    # The foreign key renames with the rights of the owner.
+    await writer.execute("UPDATE applications SET name = 'other'")
+    await writer.execute("DELETE FROM configurations")
+    role = await writer.fetchval("SELECT session_user")
+    log = await changes(psql)
+    assert [(row["revision"], row["kind"], row["operation"], row["version"]) for row in log] == [
+        (1, "APPLICATION", "CREATED", 1),
+        (2, "CONFIGURATION", "CREATED", 1),
+        (3, "CONFIGURATION", "UPDATED", 2),
+        (4, "APPLICATION", "UPDATED", 2),
+        (4, "CONFIGURATION", "UPDATED", 3),
+        (5, "CONFIGURATION", "DELETED", 4),
+    ]
+    assert {row["actor"] for row in log} == {f"database:{role}"}
+    assert await unlogged(psql) == 0
+
+
+async def test_it_cannot_write_as_a_group_commit_does(writer: Session, psql: Session) -> None:
+    await application(writer)
+    count = await psql.fetchval("SELECT pronargs FROM pg_proc WHERE proname = 'write_configurations'")
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await writer.execute(f"SELECT write_configurations({', '.join(['NULL'] * count)})")
+
+
+async def test_what_follows_a_group_commit_in_its_transaction_is_logged_by_triggers(psql: Session) -> None:
+    owner = await application(psql)
+    async with psql.transaction():
+        await group_commits.write(psql, [planned(Operation.CREATED, new(owner, "web"))], lock_seconds=None)
+        assert await psql.fetchval("SELECT current_setting('configsvc.writes_own_log', true)") != "on"
+        await psql.execute("UPDATE configurations SET comments = 'x'")
+    log = await changes(psql)
+    assert [(row["revision"], row["ordinal"], row["version"]) for row in log] == [(1, 0, 1), (2, 0, 1), (2, 1, 2)]
 
 
 @pytest.mark.parametrize("meddling", ["DISCARD SEQUENCES", "SELECT nextval('commit_ids')"])

@@ -1,18 +1,28 @@
 """Indexes that serve the service's statements, on thousands of rows, with the settings of its connections."""
 
 import json
+import re
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import asyncpg
 import pytest
+from asyncpg import Record
+from ulid import ULID
 
+from configsvc.domain.models import Operation
+from configsvc.domain.writes import PinnedSchema
+from configsvc.storage import group_commits
+from configsvc.storage.group_commits import GroupWrite, Refusal
 from configsvc.storage.queries import queries
-from configsvc.storage.session_settings import LIST_PLANNER, READ_SETTINGS, WRITE_SETTINGS
+from configsvc.storage.rows import configuration_of
+from configsvc.storage.session_settings import LIST_PLANNER, MERGE_SETTINGS, READ_SETTINGS, WRITE_SETTINGS
 from configsvc.storage.sessions import open_session
 from tests.postgres import execute, run, with_database
+from tests.storage.planned import planned
 
 if TYPE_CHECKING:
     Connection = asyncpg.Connection[asyncpg.Record]
@@ -315,22 +325,11 @@ async def test_a_batch_of_the_past_is_found_by_index(lookups: "Connection") -> N
     assert not scanned
 
 
-async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(writes: "Connection") -> None:
-    rows = await writes.fetch("SELECT id, application, name FROM configurations LIMIT 20")
+async def test_what_a_batch_writes_is_changed_and_deleted_by_index(writes: "Connection") -> None:
+    rows = await writes.fetch("SELECT id, application, name FROM configurations LIMIT 10")
     ids = [row["id"] for row in rows[:10]]
-    keys = [row["application"] for row in rows[10:]], [row["name"] for row in rows[10:]]
-    indexes, scanned = await plan(
-        writes,
-        "configuration_writes",
-        "lock_or_skip",
-        [*ids, *[None] * 10],
-        *([None] * 10 + key for key in keys),
-        1 << 20,
-    )
-    assert {ID, KEY} <= indexes
-    assert not scanned
     values = [
-        [row["name"] for row in rows[:10]],
+        [row["name"] for row in rows],
         [""] * 10,
         ["{}"] * 10,
         [None] * 10,
@@ -340,6 +339,62 @@ async def test_what_is_written_together_is_locked_changed_and_deleted_by_index(w
     for statement, arguments in (("update", (ids, *values)), ("delete", (ids,))):
         indexes, scanned = await plan(writes, "configuration_writes", statement, *arguments)
         assert (ID in indexes, scanned) == (True, set())
+
+
+@asynccontextmanager
+async def plans_of_functions(connection: "Connection") -> AsyncGenerator[list[str]]:
+    """Yield a list that gets the plans of the statements within functions, in a transaction that is rolled back."""
+    plans: list[str] = []
+
+    def listen(_: object, message: asyncpg.PostgresLogMessage) -> None:
+        plans.append(message.message)
+
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(
+        """LOAD 'auto_explain';
+        SET LOCAL auto_explain.log_min_duration = 0;
+        SET LOCAL auto_explain.log_nested_statements = on;
+        SET LOCAL client_min_messages = log"""
+    )
+    connection.add_log_listener(listen)
+    try:
+        yield plans
+    finally:
+        connection.remove_log_listener(listen)
+        await transaction.rollback()
+
+
+def written(row: Record, owner: Record, pin: PinnedSchema) -> tuple[GroupWrite, GroupWrite]:
+    """Return an update or a deletion of a configuration, and a creation that has a request_id."""
+    before = configuration_of(row, row["config"])
+    kept = int(row["name"][1:]) % 2
+    new = replace(
+        before, id=str(ULID()), application_id=owner["id"], application=owner["name"], name=f"new{row['name']}"
+    )
+    return (
+        planned(Operation.UPDATED if kept else Operation.DELETED, replace(before, comments="x"), before=before),
+        planned(Operation.CREATED, new, row["name"], pin=pin),
+    )
+
+
+@pytest.mark.parametrize("mode", ["auto", "force_custom_plan", "force_generic_plan"])
+@pytest.mark.parametrize("count", [1, 100])
+async def test_what_a_group_writes_is_found_by_index(filled_database: str, mode: str, count: int) -> None:
+    async with connected(filled_database, MERGE_SETTINGS | {"plan_cache_mode": mode}) as session:
+        rows = await session.fetch("SELECT *, 1 AS revision FROM configurations ORDER BY id LIMIT $1", count)
+        owner = await session.fetchrow("SELECT id, name FROM applications LIMIT 1")
+        pin = await session.fetchrow("SELECT id, name, latest_version FROM schemas LIMIT 1")
+        assert owner is not None
+        assert pin is not None
+        writes = [made for row in rows for made in written(row, owner, PinnedSchema(**pin))]
+        async with plans_of_functions(session) as plans:
+            made = await group_commits.write(session, writes, lock_seconds=None)
+        assert set(made.refusals) == {Refusal.DONE}
+    text = "\n".join(plans)
+    indexes = {ID, "requests_pkey", "commits_pkey", "commits_revision_key"}
+    assert {index for index in indexes if index in text} == indexes
+    assert not re.findall("Seq Scan on (?!commit_order|applications)", text)
 
 
 async def test_the_head_is_read_by_index(lookups: "Connection") -> None:

@@ -235,7 +235,7 @@ async def test_a_change_in_sql_changes_the_etag(shop: Service, psql: Connection)
     await deleting(shop, expected_etag=found.etag)
 
 
-async def test_the_time_of_a_commit_is_asked_for_only_if_an_etag_is_given(
+async def test_the_time_of_a_commit_is_asked_for_only_by_a_batch_with_an_etag(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[object] = []
@@ -252,6 +252,9 @@ async def test_the_time_of_a_commit_is_asked_for_only_if_an_etag_is_given(
     assert len(asked) == 0
     made = await get(shop, "web")
     await updating(shop, configuration=Configuration(etag=made.etag), merge_patch=struct({"n": 4}))
+    assert len(asked) == 0
+    made = await get(shop, "web")
+    await write(shop, change("web", configuration=Configuration(etag=made.etag), merge_patch=struct({"n": 5})))
     assert len(asked) == 1
 
 
