@@ -15,14 +15,14 @@ from configsvc.api.methods import Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.connections import ConnectionRules
-from configsvc.limits.bodies import Bodies
+from configsvc.limits.bodies import shared_bodies
+from configsvc.process.handshakes import Handshake
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler, Requests
 from configsvc.web.connections import Connection
 from configsvc.web.door import Door
 from configsvc.web.events import Frames
-from configsvc.web.handshakes import Handshake
 from configsvc.web.health import HealthPages
 from configsvc.web.open_connections import Connections
 from configsvc.web.origins import OriginReader
@@ -30,8 +30,6 @@ from configsvc.web.routes import Routes
 from configsvc.web.streams import stream_handler, upload_handler, watch_handler
 from configsvc.web.unary import unary_handler
 
-# Requests that are arriving at a time, of all callers that are not told apart.
-SHARED_BODIES = 32
 BACKLOG = 2048
 SWEEP_SECONDS = 1.0
 # For the last answers to arrive.
@@ -67,9 +65,10 @@ class HttpServer:
             self.cut()
 
     def _new_connection(self) -> Callable[[], asyncio.Protocol]:
+        new = partial(Connection, self.connections)
         if self.tls is None:
-            return partial(Connection, self.connections)
-        return partial(Handshake, self.connections, self.tls)
+            return new
+        return partial(Handshake, self.connections, self.tls, new)
 
     def stop_accepting(self) -> None:
         """Accept no further connection, and end those without a request."""
@@ -107,7 +106,7 @@ def build_http_server(
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
     origins = OriginReader(rules.trusted_proxies, methods.admission.authenticator)
-    requests, frames = Requests(origins, Bodies(SHARED_BODIES), methods.large), Frames(methods.large)
+    requests, frames = Requests(origins, shared_bodies(), methods.large), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], requests, frames)
         for service in SERVICES

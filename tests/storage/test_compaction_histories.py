@@ -121,7 +121,10 @@ async def listed(connection: Connection, revision: int) -> dict[str, Any]:
         name_prefix="",
     )
     page = await configurations.page(connection, query)
-    return {found.id: (found.application, found.name, found.config, found.version) for found in page.resources}
+    return {
+        found.id: (found.application, found.name, found.config and found.config.value, found.version)
+        for found in page.resources
+    }
 
 
 async def listed_applications(connection: Connection, revision: int) -> dict[str, Any]:
