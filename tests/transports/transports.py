@@ -1,0 +1,13 @@
+"""The transports of gRPC that a service has. Tests here run on each; what grpcio does is what all others must do."""
+
+from typing import Any
+
+from configsvc.process.settings import Settings
+
+GRPCIO = "grpcio"
+TRANSPORTS = (GRPCIO, *(("ngh2",) if "transport" in Settings.model_fields else ()))
+
+
+def on(transport: str) -> dict[str, Any]:
+    """Return the settings of a service with this transport."""
+    return {"transport": transport} if "transport" in Settings.model_fields else {}
