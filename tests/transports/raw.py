@@ -221,6 +221,10 @@ class Raw:
         """Send no more, as a client that has shut down its side."""
         self._writer.write_eof()
 
+    def stop_reading(self) -> None:
+        """Take nothing from the connection any more, so that what the server sends fills its buffers."""
+        self.reading.cancel()
+
     def abort(self) -> None:
         """Close the connection with a TCP reset."""
         self._writer.transport.abort()
