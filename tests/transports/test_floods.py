@@ -239,7 +239,7 @@ async def test_a_client_gets_its_answer_byte_for_byte(attacked: Attacked) -> Non
 async def test_a_connection_has_no_more_streams_than_it_was_told(attacked: Attacked) -> None:
     async with raw_connection(attacked.address) as raw:
         most = raw.settings[MAX_CONCURRENT_STREAMS]
-        await raw.pour(begin(stream, WATCH) for stream in streams(most))
+        await raw.pour(call(stream, WATCH, b"") for stream in streams(most))
         late = [1 + 2 * (most + number) for number in range(20)]
         await raw.pour(call(stream, LIST, b"") for stream in late)
         await raw.until(lambda: all(raw.answer(stream).over for stream in late))
