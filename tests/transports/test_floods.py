@@ -11,7 +11,8 @@ import pytest
 import pytest_asyncio
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
-from configapi.v1.configuration_service_pb2 import GetConfigurationRequest
+from configapi.v1.configuration_service_pb2 import GetConfigurationRequest, WatchConfigurationsRequest
+from configapi.v1.selector_pb2 import ConfigurationSelector
 from tests.api.calls import key, patch
 from tests.postgres import cloned_database
 from tests.rpc.raw_http2 import DATA, END_HEADERS, HEADERS, PING, SETTINGS, frame
@@ -236,10 +237,14 @@ async def test_a_client_gets_its_answer_byte_for_byte(attacked: Attacked) -> Non
         assert len(raw.answer(1).messages) == 1
 
 
+NOTHING = WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=["nothing"])]).SerializeToString()
+
+
 async def test_a_connection_has_no_more_streams_than_it_was_told(attacked: Attacked) -> None:
     async with raw_connection(attacked.address) as raw:
         most = raw.settings[MAX_CONCURRENT_STREAMS]
-        await raw.pour(call(stream, WATCH, b"") for stream in streams(most))
+        raw.send(window_update(0, LARGEST_WINDOW - 65_535))
+        await raw.pour(call(stream, WATCH, NOTHING) for stream in streams(most))
         late = [1 + 2 * (most + number) for number in range(20)]
         await raw.pour(call(stream, LIST, b"") for stream in late)
         await raw.until(lambda: all(raw.answer(stream).over for stream in late))
