@@ -1,6 +1,7 @@
 """A running service for a test: the real one, on a port of its own, over a database of its own."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from configapi.v1.source_service_pb2_grpc import SourceServiceAsyncStub
 
 LIMIT_SECONDS = 20.0
+# The transport of gRPC where a test does not choose one.
+TRANSPORT = os.environ.get("CONFIGSVC_TEST_TRANSPORT", "grpcio")
 # Between two looks at something that a test waits for.
 POLL_SECONDS = 0.005
 
@@ -138,7 +141,7 @@ async def running_service(
 
 def settings_of(**settings: Any) -> Settings:
     """Return settings for a port of its own, whatever the folder's .env file says."""
-    return Settings(**dict[str, Any](_env_file=None, listen="127.0.0.1:0") | settings)
+    return Settings(**dict[str, Any](_env_file=None, listen="127.0.0.1:0", transport=TRANSPORT) | settings)
 
 
 @asynccontextmanager

@@ -52,8 +52,6 @@ from configsvc.process.certificates import CertificateError, CertificateFiles
 from configsvc.process.descriptors import connection_limit
 from configsvc.process.settings import Settings
 from configsvc.process.startup import StartError
-from configsvc.rpc.server import Address, AddressInUseError, Server, build_server
-from configsvc.rpc.tls import server_credentials
 from configsvc.schemas.imports import SchemaImporter
 from configsvc.schemas.pinned import SnapshotReads
 from configsvc.schemas.use_cases import Schemas
@@ -71,6 +69,7 @@ from configsvc.writes.source_writes import SourceWrites
 from configsvc.writes.transactions import Writes
 
 if TYPE_CHECKING:
+    from configsvc.app.grpc_servers import GrpcServer
     from configsvc.web.server import HttpServer
 
 
@@ -126,15 +125,15 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
 class Servers:
     """The servers of one process, over the same methods. `http` is None if it is off."""
 
-    rpc: Server
+    rpc: "GrpcServer"
     http: "HttpServer | None"
 
-    async def serve_http(self) -> None:
-        """Serve HTTP until cancelled, or nothing if it is off."""
-        if self.http:
-            await self.http.run()
-        else:
-            await asyncio.Event().wait()
+    async def run(self) -> None:
+        """Serve HTTP, if it is on, and look after the connections of gRPC until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.rpc.run(), name="gRPC")
+            if self.http:
+                tasks.create_task(self.http.run(), name="HTTP")
 
     def set_serving(self, serving: bool) -> None:
         """Change the health that both servers report."""
@@ -154,7 +153,7 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
     methods = _methods(settings, engines, quotas, large)
     try:
         servers = _bound_servers(settings, engines, servicers, methods)
-    except (AddressInUseError, CertificateError) as error:
+    except CertificateError as error:
         raise StartError(str(error)) from error
     collectors = (
         *(methods.metrics, methods.in_flight, watches, engines.feed, reads, engines.cache),
@@ -192,10 +191,15 @@ def _bound_servers(settings: Settings, engines: Engines, servicers: Mapping[str,
         # Both doors take their connections from the descriptors of this process.
         most=connection_limit(doors=2 if settings.http_listen else 1),
     )
-    rpc = build_server(servicers, methods, _addresses(settings, files), rules)
+    # Imported late, as much takes long to load that only some services need.
+    if settings.transport == "ngh2":
+        from configsvc.app.http2 import http2_server as grpc_server  # noqa: PLC0415
+    else:
+        from configsvc.app.grpcio import grpcio_server as grpc_server  # noqa: PLC0415
+
+    rpc = grpc_server(settings, servicers, methods, rules, files)
     if not settings.http_listen:
         return Servers(rpc=rpc, http=None)
-    # Imported late, as much takes long to load that only some services need.
     from configsvc.app.http import http_server  # noqa: PLC0415
 
     http = http_server(settings, servicers, methods, rules, files, engines.database, engines.feed)
@@ -272,22 +276,6 @@ def _certificate_files(settings: Settings) -> CertificateFiles | None:
     if settings.tls_certificate_file is None or settings.tls_key_file is None:
         return None
     return CertificateFiles(settings.tls_certificate_file, settings.tls_key_file, settings.tls_client_ca_file)
-
-
-def _addresses(settings: Settings, files: CertificateFiles | None) -> tuple[Address, ...]:
-    """Return the addresses to listen on. Each asks either all its clients for a certificate or none of them."""
-    if files is None:
-        return (Address(listen=settings.listen, credentials=None),)
-    only_certificates = settings.ways == frozenset(("mtls",))
-    first = Address(
-        listen=settings.listen, credentials=server_credentials(files, client_certificates=only_certificates)
-    )
-    if settings.mtls_listen is None:
-        return (first,)
-    return (
-        first,
-        Address(listen=settings.mtls_listen, credentials=server_credentials(files, client_certificates=True)),
-    )
 
 
 def _tokens(settings: Settings) -> Tokens | None:

@@ -9,11 +9,11 @@ from configsvc.domain.connections import ConnectionRules
 from configsvc.feed.feed import Feed
 from configsvc.process.certificates import CertificateFiles
 from configsvc.process.settings import Settings
+from configsvc.process.tls import renewed_context
 from configsvc.storage.database import Database
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.health import HealthPages
 from configsvc.web.server import HttpServer, build_http_server
-from configsvc.web.tls import renewed_context
 
 
 def http_server(
@@ -43,7 +43,7 @@ def http_server(
 
 def _tls(settings: Settings, files: CertificateFiles | None) -> SSLContext | None:
     """Return the context for HTTPS, if TLS is on. Raises CertificateError."""
-    return renewed_context(files.current, _client_certificates(settings.ways)) if files else None
+    return renewed_context(files.current, _client_certificates(settings.ways), "http/1.1") if files else None
 
 
 def _client_certificates(ways: frozenset[str]) -> VerifyMode:

@@ -82,7 +82,7 @@ async def run_service(
         publish()
         drained = asyncio.Event()
         async with (
-            running(servers.serve_http()) as http,
+            running(servers.run()) as serving,
             running(_run_background(settings, engines, checking_pool, drained)) as background,
         ):
             try:
@@ -92,7 +92,7 @@ async def run_service(
                     running(stop.wait()) as stopped,
                     running(_show_health(servers, engines.feed, ready)) as health,
                 ):
-                    await asyncio.wait((stopped, health, http, background), return_when=asyncio.FIRST_COMPLETED)
+                    await asyncio.wait((stopped, health, serving, background), return_when=asyncio.FIRST_COMPLETED)
                 # Also after a background task failed, so that clients are told instead of cut off.
                 delay = settings.drain_delay_seconds if stop.is_set() else 0.0
                 await _drain(servers, engines, delay, settings.shutdown_grace_seconds)

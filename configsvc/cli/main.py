@@ -133,6 +133,10 @@ def serve_command(
         int | None,
         typer.Option(help="Number of processes that share the port, 1 to 64; default 1. [env: CONFIGSVC_WORKERS]"),
     ] = None,
+    transport: Annotated[
+        str | None,
+        typer.Option(help="What carries gRPC: grpcio or ngh2; default grpcio. [env: CONFIGSVC_TRANSPORT]"),
+    ] = None,
     insecure: Annotated[
         bool | None,
         typer.Option(
@@ -188,6 +192,7 @@ def serve_command(
         database_url=database_url,
         data_dir=data_dir,
         workers=workers,
+        transport=transport,
         insecure=insecure,
         migrate=migrate,
         drain_delay_seconds=drain_delay_seconds,

@@ -100,6 +100,7 @@ class Settings(BaseSettings):
     service_role: str | None = None
     data_dir: Path = Path(".configsvc")
     workers: Annotated[int, Field(ge=1, le=64)] = 1
+    transport: Literal["grpcio", "ngh2"] = "grpcio"
     insecure: bool = False
     auth: Annotated[str, AfterValidator(_checked_auth)] = "none"
     admins: Annotated[str, AfterValidator(_checked_admins)] = ""

@@ -1,15 +1,19 @@
 """Credentials and origin of a call, read from its metadata and its peer."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import grpc
 
+from configsvc.api.call_headers import (
+    AUTHORIZATION_KEY,
+    CHANGE_REQUEST_KEY,
+    FORWARDED_KEY,
+    bearer_token,
+    change_request,
+)
 from configsvc.domain.credentials import Credentials
-from configsvc.domain.errors import InvalidRequestError, UnauthenticatedError, Violation
 from configsvc.domain.models import Origin
-from configsvc.domain.names import MAX_CHANGE_REQUEST_LENGTH
 from configsvc.domain.peers import TrustedProxies
 from configsvc.domain.traces import TRACE_KEY, trace_id_of
 from configsvc.identity.authenticator import Authenticator
@@ -18,13 +22,6 @@ Context = grpc.aio.ServicerContext[bytes, bytes]
 ReadCredentials = Callable[[Context], Credentials]
 ReadPeer = Callable[[Context], str]
 
-# A change request, ticket or commit that the change belongs to, in the words of the caller.
-CHANGE_REQUEST_KEY = "x-change-request"
-# The addresses that a call came from, in the words of the proxies on its way.
-FORWARDED_KEY = "x-forwarded-for"
-
-_CHANGE_REQUEST = re.compile(rf"[ -~]{{1,{MAX_CHANGE_REQUEST_LENGTH}}}")
-_SCHEME = "bearer "
 _NO_CREDENTIALS = Credentials(None, None)
 
 
@@ -38,7 +35,7 @@ class CallReader:
     def origin(self, context: Context) -> Origin:
         """Return the client's address and the change request of the call. Raises InvalidRequestError."""
         given = [value for key, value in context.invocation_metadata() or () if key == CHANGE_REQUEST_KEY]
-        return Origin(peer=self.peer(context), change_request=_checked(given))
+        return Origin(peer=self.peer(context), change_request=change_request(given))
 
 
 def call_reader(authenticator: Authenticator, proxies: TrustedProxies) -> CallReader:
@@ -71,7 +68,10 @@ def credentials_reader(authenticator: Authenticator) -> ReadCredentials:
     def read(context: Context) -> Credentials:
         if certificates and (certificate := _client_certificate(context)):
             return Credentials(None, certificate)
-        return Credentials(_bearer_token(context), None) if tokens else _NO_CREDENTIALS
+        if not tokens:
+            return _NO_CREDENTIALS
+        given = [value for key, value in context.invocation_metadata() or () if key == AUTHORIZATION_KEY]
+        return Credentials(bearer_token(given), None)
 
     return read
 
@@ -79,26 +79,3 @@ def credentials_reader(authenticator: Authenticator) -> ReadCredentials:
 def _client_certificate(context: Context) -> bytes | None:
     # gRPC has verified it: it accepts none on an address that requests none.
     return next(iter(context.auth_context().get("x509_pem_cert", ())), None)
-
-
-def _bearer_token(context: Context) -> str | None:
-    """Return the token of the call, if any. Raises UnauthenticatedError if the metadata is ambiguous or malformed."""
-    values = [value for key, value in context.invocation_metadata() or () if key == "authorization"]
-    if not values:
-        return None
-    if len(values) > 1:
-        raise UnauthenticatedError("the call has more than one authorization header")
-    (value,) = values
-    if not isinstance(value, str) or value[: len(_SCHEME)].lower() != _SCHEME:
-        raise UnauthenticatedError("the call's authorization header must be: Bearer TOKEN")
-    return value[len(_SCHEME) :].strip(" ")
-
-
-def _checked(given: list[str | bytes]) -> str:
-    if not given:
-        return ""
-    value = given[0]
-    if len(given) > 1 or not isinstance(value, str) or not _CHANGE_REQUEST.fullmatch(value):
-        description = f"must occur once, with 1 to {MAX_CHANGE_REQUEST_LENGTH} printable ASCII characters"
-        raise InvalidRequestError((Violation(field=CHANGE_REQUEST_KEY, description=description),))
-    return value

@@ -20,6 +20,6 @@ class Failure:
 
 
 def failure_of(status: Status) -> Failure:
-    """Return the failure that carries a status, with its details in the trailers."""
-    metadata = ((DETAILS_KEY, status.SerializeToString()),)
+    """Return the failure that carries a status, with its details, if it has any, in the trailers."""
+    metadata = ((DETAILS_KEY, status.SerializeToString()),) if status.details else ()
     return Failure(code=_CODES[status.code], message=status.message, trailing_metadata=metadata)

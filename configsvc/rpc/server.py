@@ -4,30 +4,28 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import grpc
 import structlog
-from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 
+from configsvc.api import health
 from configsvc.api.draining import Drain
-from configsvc.api.methods import Methods, revocable
-from configsvc.api.pages import has_pages, paged
+from configsvc.api.exchanges import handler_of
+from configsvc.api.health import Health
+from configsvc.api.library_services import LibraryStreams
+from configsvc.api.methods import Methods
+from configsvc.api.reflection import REFLECTION_METHOD, reflection_handlers
 from configsvc.api.services import SERVICES
 from configsvc.domain.connections import ConnectionRules
 from configsvc.domain.sizes import MAX_REQUEST_BYTES
 from configsvc.limits.bodies import Bodies
-from configsvc.rpc import compression, health
+from configsvc.rpc import compression
 from configsvc.rpc.credentials import CallReader, call_reader
-from configsvc.rpc.handlers import stream_handler, unary_handler, upload_handler
-from configsvc.rpc.health import Health
-from configsvc.rpc.library_services import LibraryStreams
-from configsvc.rpc.reflection import add_reflection
+from configsvc.rpc.exchanges import RpcHandler, stream_rpc, unary_rpc
 from configsvc.rpc.tenants import RefusedTenants
 from configsvc.telemetry.calls import InFlight
 from configsvc.telemetry.refusals import Refusals
-from configsvc.wire.parsing import parsed
 
 log = structlog.get_logger()
 
@@ -116,6 +114,10 @@ class Server:
         """Start, with health NOT_SERVING."""
         await self.grpc_server.start()
 
+    async def run(self) -> None:
+        """Return when cancelled: grpcio looks after its connections by itself."""
+        await asyncio.Event().wait()
+
     async def stop(self, grace_seconds: float, end_watches: Callable[[], Awaitable[None]]) -> None:
         """Refuse new calls; return when the calls in flight are answered or, after the grace period, cancelled.
 
@@ -160,14 +162,20 @@ def build_server(
     grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
     for service in SERVICES:
         servicer = servicers[service.name]
-        handlers = {method.name: _handler(method, methods, servicer, read, bodies) for method in service.methods}
+        handlers = {method.name: _rpc(method, methods, servicer, read, bodies) for method in service.methods}
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
     names = [service.full_name for service in SERVICES]
-    streams = LibraryStreams(methods.drain, Bodies(LIBRARY_BODIES), read.peer)
+    streams = LibraryStreams(methods.drain, Bodies(LIBRARY_BODIES))
     health_of_all = Health(names)
-    grpc_server.add_generic_rpc_handlers((health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)),))
-    add_reflection(grpc_server, [*names, health.SERVICE], streams)
+    of_health = {
+        name: (stream_rpc if name == "Watch" else unary_rpc)(handler, read)
+        for name, handler in health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)).items()
+    }
+    grpc_server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(health.SERVICE, of_health),))
+    for service, handler in reflection_handlers([*names, health.SERVICE], streams).items():
+        of_reflection = {REFLECTION_METHOD: stream_rpc(handler, read)}
+        grpc_server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, of_reflection),))
     return Server(
         grpc_server=grpc_server,
         health=health_of_all,
@@ -205,19 +213,8 @@ def _port(grpc_server: grpc.aio.Server, address: Address) -> int:
         ) from error
 
 
-def _handler(
+def _rpc(
     descriptor: MethodDescriptor, methods: Methods, servicer: object, read: CallReader, bodies: Bodies
-) -> "grpc.RpcMethodHandler[bytes, bytes]":
-    method, implementation = methods.of(descriptor), getattr(servicer, descriptor.name)
-    if descriptor.client_streaming:
-        return grpc.stream_unary_rpc_method_handler(upload_handler(method, read, implementation))
-    takes_bytes = descriptor.name in getattr(servicer, "TAKES_BYTES", ())
-    parse = bytes if takes_bytes else partial(parsed, message_factory.GetMessageClass(descriptor.input_type))
-    # No deserializer and no serializer: grpcio answers a request that it cannot parse with UNKNOWN.
-    if descriptor.server_streaming:
-        return grpc.stream_stream_rpc_method_handler(stream_handler(method, read, bodies, parse, implementation))
-    if has_pages(descriptor):
-        implementation = paged(implementation, methods.epoch_for)
-    lasts = descriptor.name in getattr(servicer, "LASTS", ())
-    answer = revocable(method, implementation) if lasts else implementation
-    return grpc.stream_unary_rpc_method_handler(unary_handler(method, read, bodies, parse, answer))
+) -> RpcHandler:
+    handler = handler_of(descriptor, methods, servicer, bodies)
+    return (stream_rpc if descriptor.server_streaming else unary_rpc)(handler, read)

@@ -5,8 +5,8 @@ import grpc
 from configsvc.api.statuses import status_of
 from configsvc.api.tenants import TENANT_KEY, TENANT_REFUSED
 from configsvc.rpc.credentials import Context
+from configsvc.rpc.exchanges import Requests, abort
 from configsvc.rpc.failures import failure_of
-from configsvc.rpc.handlers import Requests, abort
 
 _FAILURE = failure_of(status_of(TENANT_REFUSED))
 

@@ -10,7 +10,6 @@ import grpc
 import pytest
 
 from configapi.v1.configuration_service_pb2 import WatchConfigurationsRequest, WatchConfigurationsResponse
-from configsvc.rpc import handlers
 from tests.app.scraping import measured_service
 from tests.identity.tokens import bearing, oidc_settings
 from tests.service import reason_of, running_service
@@ -58,7 +57,8 @@ async def test_a_watch_whose_client_does_not_read_is_cut_off_when_its_token_expi
         "jsonb_build_object('a', repeat('x', 250000)) FROM generate_series(1, $1::int) AS n",
         CONFIGURATIONS,
     )
-    monkeypatch.setattr(handlers, "STATUS_LIMIT_SECONDS", 0.2)
+    for transport in ("rpc.exchanges", "http2.streams"):
+        monkeypatch.setattr(f"configsvc.{transport}.STATUS_LIMIT_SECONDS", 0.2)
     async with measured_service(database_url, **oidc_settings(tmp_path, oidc_leeway_seconds=0)) as (service, metrics):
         watch = service.configurations.WatchConfigurations(WatchConfigurationsRequest(), metadata=expiring(2))
         await watch.initial_metadata()

@@ -93,7 +93,7 @@ async def first_and_no_more() -> AsyncIterator[ImportConfigurationsRequest]:
 async def test_an_upload_ends_when_its_next_message_does_not_arrive(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.rpc.handlers.UPLOAD_MESSAGE_SECONDS", 0.2)
+    monkeypatch.setattr("configsvc.api.exchanges.UPLOAD_MESSAGE_SECONDS", 0.2)
     for messages in (first_and_no_more(), nothing_to_import()):
         with failing(StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED") as caught:
             await shop.configurations.ImportConfigurations(messages, timeout=LIMIT_SECONDS)
@@ -111,7 +111,7 @@ async def nothing_to_import() -> AsyncIterator[ImportConfigurationsRequest]:
 async def test_a_message_of_an_upload_without_its_last_byte_ends_it(
     shop: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("configsvc.rpc.handlers.UPLOAD_MESSAGE_SECONDS", 0.2)
+    monkeypatch.setattr("configsvc.api.exchanges.UPLOAD_MESSAGE_SECONDS", 0.2)
     async with frames(shop.address) as client:
         streams = [client.begin(IMPORT) for _ in range(3)]
         await asyncio.gather(*(client.send(stream, incomplete(LARGE_BYTES)) for stream in streams))

@@ -20,12 +20,17 @@ class RenewedContext(ssl.SSLContext):
     """
 
     def __init__(
-        self, _protocol: int, newest: Callable[[], ServerCertificate], client_certificates: ssl.VerifyMode
+        self,
+        _protocol: int,
+        newest: Callable[[], ServerCertificate],
+        client_certificates: ssl.VerifyMode,
+        application: str,
     ) -> None:
         self._newest = newest
         self._client_certificates = client_certificates
+        self._application = application
         self._given = newest()
-        self._current = context_of(self._given, client_certificates)
+        self._current = context_of(self._given, client_certificates, application)
 
     def wrap_bio(self, *arguments: Any, **more: Any) -> ssl.SSLObject:
         """Begin a handshake."""
@@ -33,23 +38,28 @@ class RenewedContext(ssl.SSLContext):
         if found != self._given:
             self._given = found
             try:
-                self._current = context_of(found, self._client_certificates)
+                self._current = context_of(found, self._client_certificates, self._application)
             except CertificateError as error:
                 reason = str(error)
                 log.error("new certificate rejected; keeping the current one", error=reason)  # noqa: TRY400
         return self._current.wrap_bio(*arguments, **more)
 
 
-def renewed_context(newest: Callable[[], ServerCertificate], client_certificates: ssl.VerifyMode) -> ssl.SSLContext:
-    """Return a context that asks for the newest certificate at each handshake. Raises CertificateError."""
-    return RenewedContext(ssl.PROTOCOL_TLS_SERVER, newest, client_certificates)
+def renewed_context(
+    newest: Callable[[], ServerCertificate], client_certificates: ssl.VerifyMode, application: str
+) -> ssl.SSLContext:
+    """Return a context that asks for the newest certificate at each handshake. Raises CertificateError.
+
+    `application` is the protocol over TLS, in the words of ALPN.
+    """
+    return RenewedContext(ssl.PROTOCOL_TLS_SERVER, newest, client_certificates, application)
 
 
-def context_of(certificate: ServerCertificate, client_certificates: ssl.VerifyMode) -> ssl.SSLContext:
+def context_of(certificate: ServerCertificate, client_certificates: ssl.VerifyMode, application: str) -> ssl.SSLContext:
     """Return a context with one certificate, and the authorities of clients' certificates. Raises CertificateError."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
+    context.set_alpn_protocols([application])
     context.verify_mode = client_certificates
     # As in gRPC, an authority need not be a root.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
@@ -64,5 +74,5 @@ def context_of(certificate: ServerCertificate, client_certificates: ssl.VerifyMo
             if client_certificates != ssl.CERT_NONE:
                 context.load_verify_locations(authorities)
         except ssl.SSLError as error:
-            raise CertificateError(f"HTTPS cannot use the certificate: {error.reason or error}") from error
+            raise CertificateError(f"TLS cannot use the certificate: {error.reason or error}") from error
     return context

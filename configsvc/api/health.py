@@ -1,9 +1,11 @@
 """Health of the server (grpc.health.v1). A watcher that does not read delays nobody else."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-import grpc
+from google.protobuf.message import Message
+from google.rpc.code_pb2 import Code
+from google.rpc.status_pb2 import Status
 from grpc_health.v1.health_pb2 import (
     DESCRIPTOR,
     HealthCheckRequest,
@@ -12,11 +14,14 @@ from grpc_health.v1.health_pb2 import (
     HealthListResponse,
 )
 
+from configsvc.api.exchanges import Handler
+from configsvc.api.library_services import LibraryStreams, Write, unary_handler
 from configsvc.limits.bodies import Bodies
-from configsvc.rpc.credentials import Context
-from configsvc.rpc.library_services import LibraryStreams, Write, unary_handler
 
 SERVICE = DESCRIPTOR.services_by_name["Health"].full_name
+
+# The protocol has it without details.
+_UNKNOWN_SERVICE = Status(code=Code.NOT_FOUND, message="unknown service")
 
 
 class Health:
@@ -33,13 +38,13 @@ class Health:
         self._changed.set()
         self._changed = asyncio.Event()
 
-    async def check(self, request: HealthCheckRequest, context: Context) -> HealthCheckResponse:
-        """Answer with the current health. The protocol has NOT_FOUND, without details, for an unknown service."""
+    async def check(self, request: HealthCheckRequest) -> Message:
+        """Answer with the current health; with a status for an unknown service."""
         if request.service not in self._services:
-            await context.abort(grpc.StatusCode.NOT_FOUND, "unknown service")
+            return _UNKNOWN_SERVICE
         return HealthCheckResponse(status=self._status)
 
-    async def list(self, _request: HealthListRequest, _context: Context) -> HealthListResponse:
+    async def list(self, _request: HealthListRequest) -> HealthListResponse:
         """Answer with the health of each service."""
         return HealthListResponse(
             statuses={service: HealthCheckResponse(status=self._status) for service in self._services}
@@ -58,11 +63,10 @@ class Health:
             else:
                 await changed.wait()
 
-    def handlers(self, streams: LibraryStreams, bodies: Bodies) -> grpc.GenericRpcHandler:
-        """Return the handlers of the service."""
-        handlers = {
+    def handlers(self, streams: LibraryStreams, bodies: Bodies) -> Mapping[str, Handler]:
+        """Return the handlers of the service by the names of its methods."""
+        return {
             "Check": unary_handler(self.check, HealthCheckRequest, bodies),
             "List": unary_handler(self.list, HealthListRequest, bodies),
             "Watch": streams.stream_handler(self.watch, HealthCheckRequest),
         }
-        return grpc.method_handlers_generic_handler(SERVICE, handlers)

@@ -1,24 +1,22 @@
 """Server reflection, v1 and v1alpha, for tools such as grpcurl."""
 
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Iterable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import grpc
 from google.protobuf import descriptor_pb2, descriptor_pool, text_format
 from google.protobuf.descriptor import FileDescriptor
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 
 import configapi
-from configsvc.rpc.credentials import Context
-from configsvc.rpc.library_services import LibraryStreams
+from configsvc.api.exchanges import Handler
+from configsvc.api.library_services import LibraryStreams
 
 V1 = "grpc.reflection.v1.ServerReflection"
 V1ALPHA = "grpc.reflection.v1alpha.ServerReflection"
-
-# The package has no type hints.
-_untyped: Any = reflection
+REFLECTION_METHOD = "ServerReflectionInfo"
 
 
 class Symbols:
@@ -30,7 +28,7 @@ class Symbols:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._pool, name)
 
-    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # noqa: N802  # protobuf's name
+    def FindFileContainingSymbol(self, symbol: str) -> FileDescriptor:  # protobuf's name
         """Return the file that declares a symbol. Raises KeyError."""
         try:
             return self._pool.FindFileContainingSymbol(symbol)
@@ -39,14 +37,15 @@ class Symbols:
             return self._pool.FindServiceByName(service).methods_by_name[method].containing_service.file
 
 
-def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str], streams: LibraryStreams) -> None:
-    """Register reflection for the named services."""
+def reflection_handlers(service_names: Iterable[str], streams: LibraryStreams) -> Mapping[str, Handler]:
+    """Return the handlers of reflection for the named services, by the names of its own services."""
     _describe_v1()
-    symbols = Symbols(descriptor_pool.Default())
-    servicer = _untyped.aio.ReflectionServicer((*service_names, V1, V1ALPHA), pool=symbols)
+    names = (*service_names, V1, V1ALPHA)
 
-    async def answers(requests: AsyncIterable[Any], context: Context) -> AsyncGenerator[Any]:
-        async for answer in servicer.ServerReflectionInfo(requests, context):
+    async def answers(requests: AsyncIterable[Any]) -> AsyncGenerator[Any]:
+        # In a thread, as it loads grpcio unless that is there already.
+        servicer = await asyncio.to_thread(_servicer, names)
+        async for answer in servicer.ServerReflectionInfo(requests, None):
             files = answer.file_descriptor_response.file_descriptor_proto
             # Not for other answers: it would set the field.
             if files:
@@ -55,9 +54,16 @@ def add_reflection(grpc_server: grpc.aio.Server, service_names: Iterable[str], s
 
     # The package has v1alpha only; v1 has the same messages on the wire.
     handler = streams.exchange_handler(answers, reflection_pb2.ServerReflectionRequest)
-    for service in (V1, V1ALPHA):
-        handlers = grpc.method_handlers_generic_handler(service, {"ServerReflectionInfo": handler})
-        grpc_server.add_generic_rpc_handlers((handlers,))
+    return {V1: handler, V1ALPHA: handler}
+
+
+@cache
+def _servicer(names: tuple[str, ...]) -> Any:
+    from grpc_reflection.v1alpha import reflection  # noqa: PLC0415
+
+    # The package has no type hints.
+    untyped: Any = reflection
+    return untyped.aio.ReflectionServicer(names, pool=Symbols(descriptor_pool.Default()))
 
 
 @cache
