@@ -19,7 +19,9 @@ from tests.rpc.raw_http2 import DATA, END_HEADERS, END_STREAM, HEADERS, frame
 from tests.service import Service
 from tests.transports.paths import GET, IMPORT, LIST, WATCH
 from tests.transports.raw import (
+    COMPRESSION_ERROR,
     CONTINUATION,
+    ENHANCE_YOUR_CALM,
     PADDED,
     PROTOCOL_ERROR,
     Raw,
@@ -163,7 +165,9 @@ CASES = (
     Case("binary metadata that break off", get(("x-a-bin", "AAAAA")), (OK, INTERNAL, *MALFORMED)),
     Case("metadata of 31 KiB", with_metadata(30 * KIB), (OK,)),
     Case("metadata of 40 KiB", with_metadata(40 * KIB), (RESOURCE_EXHAUSTED,)),
-    Case("metadata of 100 KiB", with_metadata(100 * KIB), (RESOURCE_EXHAUSTED,)),
+    Case("metadata of 100 KiB", with_metadata(100 * KIB), (RESOURCE_EXHAUSTED, f"goaway {COMPRESSION_ERROR}")),
+    Case("metadata of 200 KiB, in pieces of 40", with_metadata(200 * KIB, 5), (RESOURCE_EXHAUSTED, f"goaway {ENHANCE_YOUR_CALM}")),
+    Case("metadata of 2 MiB", with_metadata(2048 * KIB, 50), (RESOURCE_EXHAUSTED, f"goaway {ENHANCE_YOUR_CALM}")),
     Case("300 metadata of 9 KiB", with_metadata(9 * KIB, 300), (OK,)),
     Case("2000 metadata of 40 KiB", with_metadata(40 * KIB, 2000), (RESOURCE_EXHAUSTED,)),
     # --- time limits

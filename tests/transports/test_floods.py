@@ -23,6 +23,7 @@ from tests.transports.raw import (
     CONTINUATION,
     ENHANCE_YOUR_CALM,
     INITIAL_WINDOW_SIZE,
+    INTERNAL_ERROR,
     LARGEST_WINDOW,
     MAX_CONCURRENT_STREAMS,
     PRIORITY,
@@ -48,6 +49,8 @@ MANY = 20_000
 WORKS = "works"
 CALM = f"goaway {ENHANCE_YOUR_CALM}"
 BAD = f"goaway {PROTOCOL_ERROR}"
+# libnghttp2's own word for too many resets.
+LIBRARY = (f"goaway {INTERNAL_ERROR}",)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -107,8 +110,8 @@ class Flood(NamedTuple):
 
 
 FLOODS = (
-    Flood("streams that are reset", resets, (CALM,), WORKS),
-    Flood("calls that are reset", resets_of_calls, (CALM,), WORKS),
+    Flood("streams that are reset", resets, (CALM, *LIBRARY), WORKS),
+    Flood("calls that are reset", resets_of_calls, (CALM, *LIBRARY), WORKS),
     Flood("streams that the server resets", provoked_resets, (CALM, BAD)),
     Flood("calls of no method", broken_calls, (CALM, WORKS)),
     Flood("PING", same(frame(PING, 0, 0, bytes(8))), (CALM,)),
@@ -119,16 +122,16 @@ FLOODS = (
     Flood("empty DATA", same(frame(DATA, 0, 1, b""), first=BEGUN), (CALM,)),
     Flood("DATA of one byte of padding", same(frame(DATA, 8, 1, b"\0"), first=BEGUN), (CALM, WORKS)),
     Flood("DATA after the end of a stream", same(frame(DATA, 0, 1, b""), first=call(1, LIST, b"")), (CALM, "goaway 5")),
-    Flood("empty CONTINUATION", same(frame(CONTINUATION, 0, 1, b""), first=HALF), (CALM, BAD, "goaway 2")),
-    Flood("CONTINUATION", same(frame(CONTINUATION, 0, 1, block([("a", "b")]) * 2000), first=HALF, count=2000), (CALM, BAD, "goaway 2")),
-    Flood("CONTINUATION of one header", same(frame(CONTINUATION, 0, 1, b"v" * 16_000), first=HALF + frame(CONTINUATION, 0, 1, b"\0\1x" + integer(2**28, 7)), count=2000), (CALM, BAD, "goaway 2", "goaway 9")),
+    Flood("empty CONTINUATION", same(frame(CONTINUATION, 0, 1, b""), first=HALF), (CALM, BAD, *LIBRARY)),
+    Flood("CONTINUATION", same(frame(CONTINUATION, 0, 1, block([("a", "b")]) * 2000), first=HALF, count=2000), (CALM, BAD, *LIBRARY)),
+    Flood("CONTINUATION of one header", same(frame(CONTINUATION, 0, 1, b"v" * 16_000), first=HALF + frame(CONTINUATION, 0, 1, b"\0\1x" + integer(2**28, 7)), count=2000), (CALM, BAD, *LIBRARY, "goaway 9")),
     Flood("WINDOW_UPDATE", same(window_update(0, 1)), (CALM, WORKS)),
     Flood("WINDOW_UPDATE of a stream", same(window_update(1, 1), first=BEGUN), (CALM, WORKS)),
     Flood("WINDOW_UPDATE of a stream that has ended", same(window_update(1, 1), first=call(1, LIST, b"")), (CALM, WORKS)),
     Flood("PRIORITY", same(frame(PRIORITY, 0, 1, bytes(4) + b"\x10")), (CALM, WORKS)),
     Flood("PRIORITY of idle streams", lambda: (frame(PRIORITY, 0, stream, bytes(4) + b"\x10") for stream in streams(MANY)), (CALM, WORKS)),
     Flood("frames of a kind that nobody knows", same(frame(0xAB, 0, 0, b"")), (CALM, WORKS)),
-    Flood("RST_STREAM of one stream", same(reset(1), first=BEGUN), (CALM, WORKS)),
+    Flood("RST_STREAM of one stream", same(reset(1), first=BEGUN), (CALM, WORKS, *LIBRARY)),
     Flood("headers that a table makes long", lambda: (BOMB, *(frame(HEADERS, END_HEADERS, stream, OPENING + b"\xbe" * 16_000) for stream in range(5, 200, 2))), (WORKS, CALM, BAD, f"goaway {COMPRESSION_ERROR}")),
     Flood("tables that change their size", same(b"", first=b"".join(frame(HEADERS, END_HEADERS, stream, b"\x20\x3f\xe1\x1f" * 4000 + OPENING) for stream in range(1, 21, 2))), (WORKS, CALM, f"goaway {COMPRESSION_ERROR}")),
 )  # fmt: skip
@@ -248,6 +251,10 @@ async def test_a_connection_has_no_more_streams_than_it_was_told(attacked: Attac
         late = [1 + 2 * (most + number) for number in range(20)]
         await raw.pour(call(stream, LIST, b"") for stream in late)
         await raw.until(lambda: all(raw.answer(stream).over for stream in late))
+        if raw.goaways:
+            # libnghttp2 ends the connection of a client that does not keep to it.
+            assert raw.end == BAD
+            return
         assert {raw.answer(stream).outcome for stream in late} == {f"reset {REFUSED_STREAM}"}
         # An end makes room.
         raw.send(reset(1) + call(2 * most + 101, LIST, b""))
