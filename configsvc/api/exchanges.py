@@ -83,6 +83,13 @@ class Exchange(Protocol):
         """Return the function that writes a message, and waits until the client can take more."""
         ...
 
+    def offer(self, message: bytes, /) -> bool:
+        """Queue a message without waiting; return False, and queue nothing, if the client has to read first.
+
+        A transport that cannot tell returns False always.
+        """
+        ...
+
     def patient_writer(self) -> Write:
         """Return the function that writes a message, and waits until the client can take it, however small it is."""
         ...

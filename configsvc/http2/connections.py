@@ -128,6 +128,8 @@ class Connection:
             self._handle(self.session.events())
         for stream in tuple(self.blocked.values()):
             stream.check_room()
+        if self._arrived:
+            self._begin()
         return data
 
     def _close_early(self) -> None:
@@ -141,11 +143,6 @@ class Connection:
         """Note that something of a call was queued, and have it sent."""
         self.floods.sent()
         self.wake()
-
-    @property
-    def is_full(self) -> bool:
-        """True if the client leaves so much unread that its calls have to wait."""
-        return self.session.queued_body_size() > CONNECTION_UNSENT_BYTES
 
     def lose(self) -> None:
         """End all streams: the connection is lost."""
@@ -173,6 +170,8 @@ class Connection:
         else:
             stream = self.streams[number] = Stream(number, self, pairs, head)
             stream.requests_ended = event.end_stream
+            if head.timeout_seconds is not None:
+                self._deadlines.add(stream, self._loop.time() + head.timeout_seconds)
             self._arrived.append(stream)
 
     def _refuse(self, number: int, status: Status, *, ended: bool) -> None:
@@ -232,14 +231,14 @@ class Connection:
         self.goaway_code = event.error_code
 
     def _begin(self) -> None:
+        """Begin the calls that have arrived, unless the client has so much to read that they have to wait."""
+        if self.session.queued_body_size() > CONNECTION_UNSENT_BYTES:
+            return
         arrived, self._arrived = self._arrived, []
         for stream in arrived:
-            if stream.closed:
-                continue
-            timeout = stream.head.timeout_seconds
-            if timeout is not None:
-                self._deadlines.add(stream, self._loop.time() + timeout)
-            stream.start(self._handlers[stream.head.path], self._loop)
+            # Those that were reset in the same batch cost no task.
+            if not stream.closed:
+                stream.start(self._handlers[stream.head.path], self._loop)
 
 
 _HANDLERS: dict[type[h2.Event], Callable[[Connection, Any], None]] = {

@@ -6,8 +6,8 @@ from typing import NamedTuple
 from google.rpc.code_pb2 import Code
 
 from configsvc.api.tenants import TENANT_KEY, TENANT_REFUSED
+from configsvc.domain.connections import MAX_METADATA_BYTES
 from configsvc.http2.refusals import HttpRefusedError, RefusedError
-from configsvc.http2.session import MAX_METADATA_BYTES
 
 Pairs = Sequence[tuple[bytes, bytes]]
 

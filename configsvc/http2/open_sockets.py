@@ -28,17 +28,17 @@ class OpenSockets:
         self._emptied = asyncio.Event()
 
     def add(self, one: Socket) -> bool:
-        """Return whether there is room for one more, at the cost of one that has made no call if need be."""
+        """Return whether there is room for one more, at the cost of one that has sent nothing yet if need be."""
         if self.leaving or (len(self.all) >= self._limit and not self._make_room()):
             return False
         self.all[one] = None
         return True
 
     def _make_room(self) -> bool:
-        idle = next((one for one in self.all if not one.calls), None)
-        if idle is not None:
-            idle.drop()
-        return idle is not None
+        silent = next((one for one in self.all if not one.is_begun), None)
+        if silent is not None:
+            silent.drop()
+        return silent is not None
 
     def discard(self, one: Socket) -> None:
         """Forget a connection that has ended."""

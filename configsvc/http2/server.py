@@ -22,7 +22,7 @@ from configsvc.http2.deadlines import Deadlines
 from configsvc.http2.listeners import BACKLOG, Address, Listening, listening
 from configsvc.http2.open_sockets import OpenSockets
 from configsvc.http2.sockets import Socket
-from configsvc.limits.bodies import Bodies
+from configsvc.limits.bodies import library_bodies, shared_bodies
 from configsvc.telemetry.calls import InFlight
 from configsvc.telemetry.refusals import Refusals
 
@@ -33,10 +33,6 @@ NEIGHBOURS_SECONDS = 0.5
 # For the last answers to arrive.
 LINGER_SECONDS = 1.0
 HANDSHAKE_SECONDS = 10.0
-# Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
-# of reflection.
-SHARED_BODIES = 32
-LIBRARY_BODIES = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,7 +152,7 @@ def build_server(
 
 
 def _own_handlers(servicers: Mapping[str, object], methods: Methods) -> dict[str, Handler]:
-    bodies = Bodies(SHARED_BODIES)
+    bodies = shared_bodies()
     return {
         f"{service.full_name}/{method.name}": handler_of(method, methods, servicers[service.name], bodies)
         for service in SERVICES
@@ -165,8 +161,8 @@ def _own_handlers(servicers: Mapping[str, object], methods: Methods) -> dict[str
 
 
 def _library_handlers(names: list[str], of_all: Health, drain: Drain) -> dict[str, Handler]:
-    streams = LibraryStreams(drain, Bodies(LIBRARY_BODIES))
-    of_health = of_all.handlers(streams, Bodies(LIBRARY_BODIES))
+    streams = LibraryStreams(drain, library_bodies())
+    of_health = of_all.handlers(streams, library_bodies())
     of_reflection = reflection_handlers([*names, health.SERVICE], streams)
     return {
         **{f"{health.SERVICE}/{name}": handler for name, handler in of_health.items()},

@@ -19,6 +19,8 @@ from ngh2 import (
     WindowUpdated,
 )
 
+from configsvc.domain.connections import MAX_METADATA_BYTES, MAX_STREAMS, STREAM_WINDOW_BYTES
+
 __all__ = [
     "ConnectionClosed",
     "DataReceived",
@@ -45,17 +47,12 @@ SessionError = ngh2.NGH2Error
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR = 0, 1, 2
 REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
 
-# Of a connection. A client that has as many waits with further calls, or opens another connection.
-MAX_STREAMS = 1000
-# A call's headers: room for two tokens. Clients are told; the calls of those who send more are refused one by one, as
-# beyond its own limit the library ends the connection.
-MAX_METADATA_BYTES = 32 * 1024
 MAX_HEADERS = 1000
-# What a client may send before anybody asks for it: on a stream, and on all streams of a connection.
-STREAM_WINDOW_BYTES = 256 * 1024
+# What a client may send on a stream whose request is awaited, and on all streams of a connection.
+READING_WINDOW_BYTES = 256 * 1024
 CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024
 
-_SETTINGS = {
+SETTINGS = {
     ngh2.Setting.ENABLE_PUSH: 0,
     ngh2.Setting.MAX_CONCURRENT_STREAMS: MAX_STREAMS,
     ngh2.Setting.INITIAL_WINDOW_SIZE: STREAM_WINDOW_BYTES,
@@ -63,6 +60,8 @@ _SETTINGS = {
 }
 _CONFIGURATION = ngh2.Configuration(
     auto_window_update=False,
+    # Beyond its own limit the library ends the connection; calls with more than MAX_METADATA_BYTES are refused one by
+    # one.
     max_inbound_header_list_size=8 * MAX_METADATA_BYTES,
     max_inbound_header_count=MAX_HEADERS,
     # Deadlines reset streams: the library's own limit, 1000 and then 33 a second, is that of browsers.
@@ -74,7 +73,7 @@ _FRAME_GOAWAY = 7
 def new_session() -> Session:
     """Return a session whose first frames wait to be sent."""
     session = ngh2.Connection(ngh2.Role.SERVER, _CONFIGURATION)
-    session.initiate_connection(_SETTINGS)
+    session.initiate_connection(SETTINGS)
     session.set_local_window_size(CONNECTION_WINDOW_BYTES)
     return session
 

@@ -37,7 +37,6 @@ class Socket(asyncio.Protocol):
     """One connection's transport. Whatever goes wrong in it ends this connection only."""
 
     __slots__ = (
-        "_begun",
         "_connection",
         "_early",
         "_flush_due",
@@ -46,6 +45,7 @@ class Socket(asyncio.Protocol):
         "_shared",
         "_transport",
         "closing_since",
+        "is_begun",
         "keepalive",
         "opened",
         "unread",
@@ -58,7 +58,7 @@ class Socket(asyncio.Protocol):
         self._connection: Connection | None = None
         # What has arrived of the preface.
         self._early = _NO_BYTES
-        self._begun = False
+        self.is_begun = False
         self._flush_due = False
         self._paused = False
         self.keepalive: Keepalive | None = None
@@ -92,7 +92,7 @@ class Socket(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closing_since is not None or self._connection is None:
             return
-        if not self._begun:
+        if not self.is_begun:
             data = self._after_preface(data)
             if not data:
                 return
@@ -111,7 +111,7 @@ class Socket(asyncio.Protocol):
         if len(data) < len(PREFACE):
             self._early = data
             return _NO_BYTES
-        self._begun, self._early = True, _NO_BYTES
+        self.is_begun, self._early = True, _NO_BYTES
         return data
 
     def pause_writing(self) -> None:
@@ -220,7 +220,7 @@ class Socket(asyncio.Protocol):
         if connection is None or keepalive is None or self.closing_since is not None:
             return
         try:
-            if keepalive.tick(now, is_begun=self._begun):
+            if keepalive.tick(now, is_begun=self.is_begun):
                 self.drop()
             else:
                 self.wake_if_due()

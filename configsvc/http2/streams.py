@@ -142,6 +142,10 @@ class Stream:
     async def receive(self) -> bytes | None:
         if self._reader is None:
             self._reader = MessageReader(self.head.encoding)
+            if not self.closed:
+                # Until somebody waits for it, a request takes little memory.
+                self.connection.session.set_local_window_size(h2.READING_WINDOW_BYTES, stream_id=self.number)
+                self.connection.wake()
         while True:
             try:
                 message = self._next_message(self._reader)
@@ -194,12 +198,21 @@ class Stream:
         """Queue a message, and return what waits until the client can take more. Raises CancelledError."""
         if self.gone:
             raise asyncio.CancelledError
+        self._queue(message)
+        return _READY if self._has_room() else self._next_room()
+
+    def offer(self, message: bytes, /) -> bool:
+        if self.gone or not self._has_room():
+            return False
+        self._queue(message)
+        return True
+
+    def _queue(self, message: bytes) -> None:
         connection = self.connection
         if not self._opened:
             self.open()
         connection.session.send_data(self.number, connection.framed(message))
         connection.sent()
-        return _READY if self._has_room() else self._next_room()
 
     def _has_room(self) -> bool:
         queued = self.connection.session.queued_body_size

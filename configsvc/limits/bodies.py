@@ -13,8 +13,22 @@ from configsvc.domain.errors import ConfigsvcError, RateLimitedError
 # For a request of 4 MiB, 140 KB a second.
 BODY_SECONDS = 30.0
 CHECK_SECONDS = 1.0
+# Requests that are arriving at a time at one door: those of all callers that are not told apart, and those of health
+# and of reflection.
+SHARED_BODIES = 32
+LIBRARY_BODIES = 16
 
 Body = TypeVar("Body")
+
+
+def shared_bodies() -> "Bodies":
+    """Return the bodies of one door."""
+    return Bodies(SHARED_BODIES)
+
+
+def library_bodies() -> "Bodies":
+    """Return the bodies of health or of reflection."""
+    return Bodies(LIBRARY_BODIES)
 
 
 class _Arrival:

@@ -93,6 +93,9 @@ class ContextExchange:
         self._written = True
         return uncompressed(self._context)
 
+    def offer(self, _: bytes, /) -> bool:
+        return False
+
     def patient_writer(self) -> Write:
         return self.writer()
 

@@ -17,9 +17,9 @@ from configsvc.api.library_services import LibraryStreams
 from configsvc.api.methods import Methods
 from configsvc.api.reflection import REFLECTION_METHOD, reflection_handlers
 from configsvc.api.services import SERVICES
-from configsvc.domain.connections import ConnectionRules
+from configsvc.domain.connections import MAX_METADATA_BYTES, MAX_STREAMS, STREAM_WINDOW_BYTES, ConnectionRules
 from configsvc.domain.sizes import MAX_REQUEST_BYTES
-from configsvc.limits.bodies import Bodies
+from configsvc.limits.bodies import Bodies, library_bodies, shared_bodies
 from configsvc.rpc import compression
 from configsvc.rpc.credentials import CallReader, call_reader
 from configsvc.rpc.exchanges import RpcHandler, stream_rpc, unary_rpc
@@ -35,13 +35,6 @@ NEIGHBOURS_SECONDS = 0.5
 # For the last answers to arrive: gRPC cancels a call whose answer it has sent, if it has not arrived.
 LINGER_SECONDS = 1.0
 
-MAX_METADATA_BYTES = 32 * 1024
-# Requests that are arriving at a time: those of all callers that are not told apart, and those of health and
-# of reflection.
-SHARED_BODIES = 32
-LIBRARY_BODIES = 16
-# Of a connection. A client that has as many waits with further calls, or opens another connection.
-MAX_STREAMS = 1000
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     # Detects a vanished peer after 30 s; grpc.keepalive_timeout_ms alone never fires.
@@ -63,7 +56,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.max_concurrent_streams", MAX_STREAMS),
     # A stream's window: what a client may send before anybody asks for it. Probing would let it grow to 4 MiB.
     ("grpc.http2.bdp_probe", 0),
-    ("grpc.http2.lookahead_bytes", 64 * 1024),
+    ("grpc.http2.lookahead_bytes", STREAM_WINDOW_BYTES),
     ("grpc.max_receive_message_length", MAX_REQUEST_BYTES),
     ("grpc.max_send_message_length", -1),
     compression.OPTION,
@@ -158,7 +151,7 @@ def build_server(
     _GRPC_LOG.addFilter(_shows_no_header)
     grpc_server = grpc.aio.server(options=_options(rules))
     read = call_reader(methods.admission.authenticator, rules.trusted_proxies)
-    bodies = Bodies(SHARED_BODIES)
+    bodies = shared_bodies()
     grpc_server.add_generic_rpc_handlers((RefusedTenants(),))
     for service in SERVICES:
         servicer = servicers[service.name]
@@ -166,11 +159,11 @@ def build_server(
         generic = grpc.method_handlers_generic_handler(service.full_name, handlers)
         grpc_server.add_generic_rpc_handlers((generic,))
     names = [service.full_name for service in SERVICES]
-    streams = LibraryStreams(methods.drain, Bodies(LIBRARY_BODIES))
+    streams = LibraryStreams(methods.drain, library_bodies())
     health_of_all = Health(names)
     of_health = {
         name: (stream_rpc if name == "Watch" else unary_rpc)(handler, read)
-        for name, handler in health_of_all.handlers(streams, Bodies(LIBRARY_BODIES)).items()
+        for name, handler in health_of_all.handlers(streams, library_bodies()).items()
     }
     grpc_server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(health.SERVICE, of_health),))
     for service, handler in reflection_handlers([*names, health.SERVICE], streams).items():

@@ -15,7 +15,7 @@ from configsvc.api.methods import Methods, revocable
 from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.connections import ConnectionRules
-from configsvc.limits.bodies import Bodies
+from configsvc.limits.bodies import shared_bodies
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler, Requests
@@ -30,8 +30,6 @@ from configsvc.web.routes import Routes
 from configsvc.web.streams import stream_handler, upload_handler, watch_handler
 from configsvc.web.unary import unary_handler
 
-# Requests that are arriving at a time, of all callers that are not told apart.
-SHARED_BODIES = 32
 BACKLOG = 2048
 SWEEP_SECONDS = 1.0
 # For the last answers to arrive.
@@ -107,7 +105,7 @@ def build_http_server(
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
     origins = OriginReader(rules.trusted_proxies, methods.admission.authenticator)
-    requests, frames = Requests(origins, Bodies(SHARED_BODIES), methods.large), Frames(methods.large)
+    requests, frames = Requests(origins, shared_bodies(), methods.large), Frames(methods.large)
     handlers = {
         method: _handler(method, methods, servicers[service.name], requests, frames)
         for service in SERVICES

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest
 
 from configapi.v1.application_service_pb2 import ListApplicationsRequest
 from configapi.v1.configuration_service_pb2 import ImportConfigurationsRequest, WatchConfigurationsRequest
+from configsvc.http2 import session
 from configsvc.process import descriptors
 from configsvc.rpc import server as module
 from tests.api.calls import create, create_application, failing
@@ -161,7 +162,7 @@ async def test_a_call_without_a_message_is_refused(service: Service) -> None:
 async def test_strangers_who_withhold_bodies_from_health_end_their_own_calls_alone(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "LIBRARY_BODIES", 3)
+    monkeypatch.setattr("configsvc.limits.bodies.LIBRARY_BODIES", 3)
     monkeypatch.setattr("configsvc.limits.bodies.CHECK_SECONDS", 0.1)
     async with (
         running_service(database_url) as service,
@@ -178,7 +179,7 @@ async def test_strangers_who_withhold_bodies_from_health_end_their_own_calls_alo
 async def test_a_burst_of_calls_on_one_connection_is_answered_whole(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "SHARED_BODIES", 2)
+    monkeypatch.setattr("configsvc.limits.bodies.SHARED_BODIES", 2)
     async with running_service(database_url) as service:
         requests = (service.applications.ListApplications(ListApplicationsRequest()) for _ in range(200))
         assert len(await asyncio.gather(*requests)) == 200
@@ -189,6 +190,7 @@ async def test_a_full_connection_lets_further_calls_wait_and_others_go_on(
 ) -> None:
     few = dict(module.OPTIONS) | {"grpc.max_concurrent_streams": 3}
     monkeypatch.setattr(module, "OPTIONS", tuple(few.items()))
+    monkeypatch.setitem(cast("Any", session.SETTINGS), MAX_STREAMS, 3)
     async with (
         running_service(database_url) as running,
         connected(running.address, asyncio.Event()) as service,
