@@ -171,12 +171,12 @@ class Answer:
         return f"reset {self.reset}" if self.reset is not None else "no status"
 
     @property
-    def messages(self) -> list[bytes]:
-        """The messages that are there in full."""
-        found: list[bytes] = []
+    def flagged(self) -> list[tuple[int, bytes]]:
+        """The messages that are there in full, with their flags."""
+        found: list[tuple[int, bytes]] = []
         rest = bytes(self.data)
         while len(rest) >= 5 and len(rest) >= (end := 5 + int.from_bytes(rest[1:5])):
-            found.append(rest[5:end])
+            found.append((rest[0], rest[5:end]))
             rest = rest[end:]
         return found
 

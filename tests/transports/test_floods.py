@@ -237,7 +237,7 @@ async def test_a_client_gets_its_answer_byte_for_byte(attacked: Attacked) -> Non
             raw.send(window_update(1, 1))
             await raw.until(lambda size=size: raw.answer(1).over or len(raw.answer(1).data) > size)
         assert raw.answer(1).outcome == "status 0"
-        assert len(raw.answer(1).messages) == 1
+        assert len(raw.answer(1).flagged) == 1
 
 
 NOTHING = WatchConfigurationsRequest(selectors=[ConfigurationSelector(names=["nothing"])]).SerializeToString()
