@@ -120,7 +120,11 @@ class Connection:
 
     def output(self) -> bytes:
         """Return what to send now, at most PIECE_BYTES. Raises SessionError."""
+        unsent = self.session.queued_body_size()
         data = self.session.data_to_send(PIECE_BYTES)
+        if unsent and self.session.queued_body_size() < unsent:
+            # Clients ping to measure the way of what they receive, for each window of a long answer.
+            self.floods.sent()
         self._handle(self.session.events())
         if len(data) < PIECE_BYTES and self.ended_early:
             self._close_early()
