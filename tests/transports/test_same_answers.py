@@ -27,7 +27,7 @@ from configsvc.domain.content import JsonObject
 from tests.api.calls import creation, key, key_ref
 from tests.identity.tokens import bearing, oidc_settings, token
 from tests.postgres import cloned_database
-from tests.rpc.served import served_methods
+from tests.rpc.served import OURS, served_methods
 from tests.service import Service, running_service
 from tests.transports import paths
 from tests.transports.raw import LARGEST_WINDOW, Answer, begin, data, prefixed, raw_connection, window_update
@@ -201,7 +201,8 @@ async def test_every_method_has_the_same_answer_to_requests_that_say_nothing(bot
         good = [] if descriptor.server_streaming != descriptor.client_streaming else [[b""], [b"\xfa\x7f\x01x"]]
         for messages in ([b"\xff"], [b"\x0a\x02\xc3\x28"], [], *good):
             await check(both, Request(method.path, messages))
-        await check(both, Request(method.path, [b""], ()))
+        if descriptor.containing_service.full_name in OURS:
+            await check(both, Request(method.path, [b""], ()))
 
 
 @pytest.mark.parametrize("part", range(4))
