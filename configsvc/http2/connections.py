@@ -61,6 +61,7 @@ class Connection:
         "_arrived",
         "_deadlines",
         "_handlers",
+        "_has_settings",
         "_loop",
         "acknowledge",
         "blocked",
@@ -97,6 +98,7 @@ class Connection:
         self._handlers = calls.handlers
         self._deadlines = calls.deadlines
         self._loop = loop
+        self._has_settings = False
         # Those that arrived in one batch of bytes, and were not begun.
         self._arrived: list[Stream] = []
 
@@ -209,6 +211,9 @@ class Connection:
             stream.received(b"", last=True)
         self.ended_early.pop(event.stream_id, None)
 
+    def on_reset(self, _: h2.StreamReset) -> None:
+        self.floods.reset(self._loop.time())
+
     def on_closed(self, event: h2.StreamClosed) -> None:
         stream = self.streams.get(event.stream_id)
         self.ended_early.pop(event.stream_id, None)
@@ -229,7 +234,9 @@ class Connection:
             self.ping_acknowledged(event.opaque_data)
 
     def on_settings(self, _: h2.SettingsReceived) -> None:
-        self.floods.settings(self._loop.time())
+        if self._has_settings:
+            self.floods.settings(self._loop.time())
+        self._has_settings = True
 
     def on_connection_closed(self, event: h2.ConnectionClosed) -> None:
         self.goaway_code = event.error_code
@@ -249,6 +256,7 @@ _HANDLERS: dict[type[h2.Event], Callable[[Connection, Any], None]] = {
     h2.RequestReceived: Connection.on_request,
     h2.DataReceived: Connection.on_data,
     h2.TrailersReceived: Connection.on_trailers,
+    h2.StreamReset: Connection.on_reset,
     h2.StreamClosed: Connection.on_closed,
     h2.PingReceived: Connection.on_ping,
     h2.PingAcknowledged: Connection.on_ping_acknowledged,
