@@ -33,9 +33,7 @@ class Attacked:
     @property
     def connections(self) -> int:
         """The number of connections that the process has on the service's port."""
-        port = int(self.address.rpartition(":")[2])
-        found = self.process.net_connections("tcp")
-        return sum(one.laddr.port == port and one.status != psutil.CONN_LISTEN for one in found)
+        return open_connections(self.process, self.address)
 
     async def probe(self) -> None:
         """Make a call as others do."""
@@ -58,6 +56,13 @@ class Attacked:
         await self.probe()
         assert peak - before <= most, f"{(peak - before) / 2**20:.0f} MiB"
         await until(lambda: self.connections <= others)
+
+
+def open_connections(process: psutil.Process, address: str) -> int:
+    """Return the number of connections that a process has accepted on a port."""
+    port = int(address.rpartition(":")[2])
+    found = process.net_connections("tcp")
+    return sum(one.laddr.port == port and one.status != psutil.CONN_LISTEN for one in found)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from hpack import Decoder
 
@@ -204,6 +205,11 @@ class Raw:
     def answer(self, stream: int) -> Answer:
         return self._answers.setdefault(stream, Answer())
 
+    @property
+    def socket(self) -> Any:
+        """The socket of the connection, to set its options."""
+        return self._writer.get_extra_info("socket")
+
     def send(self, *frames: bytes) -> None:
         """Send bytes, whatever they are."""
         self._writer.write(b"".join(frames))
@@ -219,6 +225,7 @@ class Raw:
 
     def half_close(self) -> None:
         """Send no more, as a client that has shut down its side."""
+        self.silent = True
         self._writer.write_eof()
 
     def stop_reading(self) -> None:

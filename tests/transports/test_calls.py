@@ -36,7 +36,7 @@ from tests.transports.raw import (
 )
 from tests.transports.transports import GRPCIO
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_defect")]
 REQUEST = GetConfigurationRequest(key=key("web")).SerializeToString()
 BODY = data(1, prefixed(REQUEST), end=True)
 ZIPPED = gzip.compress(REQUEST)

@@ -47,7 +47,7 @@ from tests.transports.raw import (
 )
 from tests.transports.transports import GRPCIO
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.usefixtures("no_defect")]
 WORKS = "works"
 # An error of one stream, after which the connection works.
 STREAM_ALONE = "stream alone"
