@@ -197,6 +197,7 @@ class Raw:
         self._answers: dict[int, Answer] = {}
         self._decoder = Decoder(max_header_list_size=2**20)
         self._fragment = b""
+        self._held_back = b""
         self._reader = reader
         self._writer = writer
         self._changed = asyncio.Condition()
@@ -222,6 +223,11 @@ class Raw:
             self.send(one)
             with suppress(ConnectionError):
                 await self._writer.drain()
+
+    def speak(self) -> None:
+        """Answer what came while the connection was silent."""
+        self.silent = False
+        self.send(self._held_back)
 
     def half_close(self) -> None:
         """Send no more, as a client that has shut down its side."""
@@ -330,7 +336,9 @@ class Raw:
             self.answer(stream).blocks.append([(_ascii(name), _ascii(value)) for name, value in decoded])
 
     def _answer_with(self, answer: bytes) -> None:
-        if not self.silent:
+        if self.silent:
+            self._held_back += answer
+        else:
             self.send(answer)
 
 
