@@ -15,7 +15,7 @@ from configsvc.api.statuses import internal_status
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.models import Origin
 from configsvc.http2 import session as h2
-from configsvc.http2.callers import trace_id
+from configsvc.http2.callers import LASTING_HEADERS, trace_id
 from configsvc.http2.framing import PREFIX_BYTES, MessageReader, framed, framed_gzip
 from configsvc.http2.heads import Head, Pairs
 from configsvc.http2.refusals import RefusedError
@@ -183,6 +183,8 @@ class Stream:
     def open(self) -> Awaitable[None]:
         if not self.gone and not self._opened:
             self._opened = True
+            # A stream can stay open for long, and has said who calls by now.
+            self.pairs = tuple(pair for pair in self.pairs if pair[0] in LASTING_HEADERS)
             self.connection.session.send_response(self.number, RESPONSE)
             self.connection.sent()
         return _READY
