@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,8 @@ async def calls_under_way(service: Service) -> AsyncGenerator[Raw]:
     for number in range(4):
         await create(service, f"c{number}", {"text": "x" * 100_000})
     async with raw_connection(service.address, window=10_000) as raw:
+        # As if the client were far away, PINGs are not answered at once.
+        raw.silent = True
         export = ExportConfigurationsRequest().SerializeToString()
         raw.send(call(1, WATCH, b""), call(3, EXPORT, export), begin(5, IMPORT), data(5, prefixed(UPLOADED)))
         await raw.until(lambda: bool(raw.answer(1).data) and bool(raw.answer(3).data))
@@ -126,10 +129,11 @@ async def finish(raw: Raw) -> None:
 
 
 async def test_a_stop_waits_for_streams_and_uploads(database_url: str, transport: str) -> None:
-    settings = {"grace_seconds": LIMIT_SECONDS, **on(transport)}
+    settings: Any = {"grace_seconds": LIMIT_SECONDS, **on(transport)}
     async with running_service(database_url, **settings) as service, calls_under_way(service) as raw:
         service.stop.set()
         await raw.until(lambda: bool(raw.goaways))
+        raw.speak()
         await finish(raw)
         # A watch never ends by itself: it is told to go elsewhere.
         assert (await raw.end_of(1)).outcome == UNAVAILABLE
@@ -139,11 +143,10 @@ async def test_a_stop_waits_for_streams_and_uploads(database_url: str, transport
 
 
 async def test_an_old_connection_ends_after_its_calls(database_url: str, transport: str) -> None:
-    settings = {"connection_age_seconds": 0.5, **on(transport)}
+    settings: Any = {"connection_age_seconds": 0.5, **on(transport)}
     async with running_service(database_url, **settings) as service, calls_under_way(service) as raw:
-        # As if the server's words were still on their way.
-        raw.silent = True
         await raw.until(lambda: bool(raw.goaways))
+        # It was on its way when the server had the client told.
         raw.send(call(7, LIST, b""))
         raw.speak()
         assert (await raw.end_of(7)).outcome == OK
