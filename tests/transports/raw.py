@@ -194,6 +194,8 @@ class Raw:
         self.received = 0
         self.closed = False
         self.silent = False
+        # Whether to forget the data of answers.
+        self.discards = False
         self._answers: dict[int, Answer] = {}
         self._decoder = Decoder(max_header_list_size=2**20)
         self._fragment = b""
@@ -304,7 +306,8 @@ class Raw:
             self.answer(stream).ended = True
 
     def _take_data(self, _: int, stream: int, payload: bytes) -> None:
-        self.answer(stream).data += payload
+        if not self.discards:
+            self.answer(stream).data += payload
 
     def _take_reset(self, _: int, stream: int, payload: bytes) -> None:
         self.answer(stream).reset = int.from_bytes(payload)
