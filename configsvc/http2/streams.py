@@ -30,8 +30,10 @@ log = structlog.get_logger()
 # What a stream and a connection keep for a client that does not read, beside the last message.
 UNSENT_BYTES = 64 * 1024
 CONNECTION_UNSENT_BYTES = 8 * 1024 * 1024
-# A status waits behind messages that its client does not read; the stream is reset after this time.
+# A status waits behind messages that its client does not read. After this time its call counts no more, although the
+# client can still read it; then the stream is reset.
 STATUS_LIMIT_SECONDS = 5.0
+UNREAD_STATUS_SECONDS = 60.0
 # What TCP sends at once on a new connection: a smaller answer would not arrive earlier. A larger one takes some 6 ms
 # to compress, for which all other calls wait.
 LEAST_COMPRESSED_BYTES = 16 * 1024
@@ -289,7 +291,13 @@ class Stream:
         self._end(trailers_of(status))
         connection = self.connection
         if connection.session.queued_body_size(self.number):
-            asyncio.get_running_loop().call_later(STATUS_LIMIT_SECONDS, self.reset, h2.CANCEL)
+            asyncio.get_running_loop().call_later(STATUS_LIMIT_SECONDS, self._count_no_more)
+
+    def _count_no_more(self) -> None:
+        if not self.closed:
+            asyncio.get_running_loop().call_later(UNREAD_STATUS_SECONDS, self.reset, h2.CANCEL)
+            if self.task is None:
+                self._done()
 
     def _end(self, trailers: list[tuple[bytes, bytes]]) -> None:
         if self.gone or self.ended:
