@@ -59,8 +59,6 @@ class Request(NamedTuple):
 async def both(
     postgres_server: str, template_database: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncGenerator[Sequence[Service]]:
-    if len(TRANSPORTS) < 2:
-        pytest.skip("there is one transport")
     settings = oidc_settings(tmp_path_factory.mktemp("oidc"))
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(cloned_database(postgres_server, template_database))

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from configsvc.process.settings import Settings
-
 GRPCIO = "grpcio"
-TRANSPORTS = (GRPCIO, *(("ngh2",) if "transport" in Settings.model_fields else ()))
+TRANSPORTS = (GRPCIO, "ngh2")
 
 
 def on(transport: str) -> dict[str, Any]:
     """Return the settings of a service with this transport."""
-    return {"transport": transport} if "transport" in Settings.model_fields else {}
+    return {"transport": transport}
