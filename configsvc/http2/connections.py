@@ -89,7 +89,7 @@ class Connection:
         # Those whose writer waits for the client.
         self.blocked: dict[int, Stream] = {}
         # Those that were answered before the client has sent all of its requests.
-        self.ended_early: dict[int, Stream] = {}
+        self.ended_early: set[int] = set()
         self.floods = Floods()
         self.last_frame = loop.time()
         self.ping_acknowledged: Callable[[bytes], None] | None = None
@@ -144,7 +144,7 @@ class Connection:
         """Close the streams whose answers were sent while their clients still send. They need not send the rest."""
         for number in tuple(self.ended_early):
             if not self.session.queued_body_size(number):
-                del self.ended_early[number]
+                self.ended_early.discard(number)
                 self.session.reset_stream(number, h2.NO_ERROR)
 
     def sent(self) -> None:
@@ -198,7 +198,7 @@ class Connection:
     def _answer_headers(self, number: int, headers: list[tuple[bytes, bytes]], *, ended: bool) -> None:
         self.session.send_response(number, headers, end_stream=True)
         if not ended:
-            self.ended_early[number] = None  # type: ignore[assignment]
+            self.ended_early.add(number)
         self.sent()
 
     def on_data(self, event: h2.DataReceived) -> None:
@@ -208,7 +208,7 @@ class Connection:
             self.floods.empty_data(self._loop.time())
         if stream is None:
             if event.end_stream:
-                self.ended_early.pop(number, None)
+                self.ended_early.discard(number)
             self.acknowledge(len(event.data), number)
         else:
             stream.received(event.data, last=event.end_stream)
@@ -217,14 +217,14 @@ class Connection:
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             stream.received(b"", last=True)
-        self.ended_early.pop(event.stream_id, None)
+        self.ended_early.discard(event.stream_id)
 
     def on_reset(self, _: h2.StreamReset) -> None:
         self.floods.reset(self._loop.time())
 
     def on_closed(self, event: h2.StreamClosed) -> None:
         stream = self.streams.get(event.stream_id)
-        self.ended_early.pop(event.stream_id, None)
+        self.ended_early.discard(event.stream_id)
         if stream is not None:
             self._closed(stream)
 

@@ -1,6 +1,7 @@
 """The gRPC server over libnghttp2: our services, health and reflection on its addresses."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -64,7 +65,9 @@ class Server:
         for address in self.addresses:
             new = self._new_connection(address)
             for one in address.sockets:
-                self.listeners.append(await loop.create_server(new, sock=one, backlog=BACKLOG))
+                # uvloop tells the two kinds apart.
+                create = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
+                self.listeners.append(await create(new, sock=one, backlog=BACKLOG))
 
     def _new_connection(self, address: Listening) -> Callable[[], asyncio.Protocol]:
         new = partial(Socket, self.connections)

@@ -17,7 +17,7 @@ from configsvc.domain.models import Origin
 from configsvc.http2 import session as h2
 from configsvc.http2.callers import LASTING_HEADERS, trace_id
 from configsvc.http2.framing import PREFIX_BYTES, MessageReader, framed, framed_gzip
-from configsvc.http2.heads import Head, Pairs
+from configsvc.http2.heads import JUDGED, Head, Pairs
 from configsvc.http2.refusals import RefusedError
 from configsvc.http2.trailers import OK, RESPONSE, RESPONSE_GZIP, trailers_of
 from configsvc.telemetry.logs import trace_of
@@ -187,6 +187,8 @@ class Stream:
             self._opened = True
             # A stream can stay open for long, and has said who calls by now.
             self.pairs = tuple(pair for pair in self.pairs if pair[0] in LASTING_HEADERS)
+            if self.requests_ended:
+                self.head = JUDGED
             self.connection.session.send_response(self.number, RESPONSE)
             self.connection.sent()
         return _READY
@@ -310,7 +312,7 @@ class Stream:
         self.ended = True
         self._drop_requests()
         if not self.requests_ended:
-            connection.ended_early[self.number] = self
+            connection.ended_early.add(self.number)
         connection.sent()
 
     def refuse(self, status: Status) -> None:
@@ -336,7 +338,7 @@ class Stream:
             self._chunks.append(data)
         if last:
             self.requests_ended = True
-            self.connection.ended_early.pop(self.number, None)
+            self.connection.ended_early.discard(self.number)
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 
