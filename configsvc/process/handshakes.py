@@ -44,6 +44,8 @@ class Handshake(asyncio.Protocol):
         if not self._room.make_room():
             self._transport.abort()
             return
+        # What arrived before the handshake begins would be lost to it; `start_tls` reads on.
+        self._transport.pause_reading()
         loop = asyncio.get_running_loop()
         self._room.handshakes[self] = loop.time()
         self._task = loop.create_task(self._shake(self._transport))
