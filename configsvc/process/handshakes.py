@@ -44,8 +44,6 @@ class Handshake(asyncio.Protocol):
         if not self._room.make_room():
             self._transport.abort()
             return
-        # What arrived before the handshake begins would be lost to it; `start_tls` reads on.
-        self._transport.pause_reading()
         loop = asyncio.get_running_loop()
         self._room.handshakes[self] = loop.time()
         self._task = loop.create_task(self._shake(self._transport))
@@ -53,8 +51,13 @@ class Handshake(asyncio.Protocol):
         self._task.add_done_callback(self._room.tasks.discard)
 
     async def _shake(self, plain: asyncio.Transport) -> None:
+        loop = asyncio.get_running_loop()
+        if self._early:
+            # uvloop reads before a task can begin. The protocol of TLS is there after the next turn of the loop.
+            early, self._early = b"".join(self._early), []
+            loop.call_soon(loop.call_soon, _give, plain, early)
         try:
-            secured = await asyncio.get_running_loop().start_tls(
+            secured = await loop.start_tls(
                 plain,
                 self,
                 self._context,
@@ -90,3 +93,17 @@ class Handshake(asyncio.Protocol):
         self._room.handshakes.pop(self, None)
         if self._transport:
             self._transport.abort()
+
+
+def _give(plain: asyncio.Transport, early: bytes) -> None:
+    """Give the protocol of TLS what arrived before it was there."""
+    protocol = plain.get_protocol()
+    if isinstance(protocol, Handshake) or plain.is_closing():
+        return
+    buffered = cast("asyncio.BufferedProtocol", protocol)
+    while early:
+        buffer = cast("memoryview", buffered.get_buffer(len(early)))
+        size = min(len(buffer), len(early))
+        buffer[:size] = early[:size]
+        buffered.buffer_updated(size)
+        early = early[size:]
