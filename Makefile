@@ -92,7 +92,7 @@ test-postgres15: setup ## run the test suite against the PostgreSQL 15 in POSTGR
 	@CONFIGSVC_TEST_POSTGRES_BIN="$(POSTGRES15_BIN)" $(PYTEST)
 
 # Tests with a long form.
-ROBUSTNESS = tests/robustness tests/operations/test_runner_processes.py tests/watch/test_watches_large_commits.py tests/watch/test_watches_state_machine.py
+ROBUSTNESS = tests/robustness tests/operations/test_runner_processes.py tests/watch/test_watches_large_commits.py tests/watch/test_watches_state_machine.py tests/transports
 
 .PHONY: robustness
 robustness: setup ## run the robustness suite in its long form, with the real limits (tests/robustness/README.md)

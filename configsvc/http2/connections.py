@@ -122,8 +122,14 @@ class Connection:
 
     def output(self) -> bytes:
         """Return what to send now, at most PIECE_BYTES. Raises SessionError."""
+        unsent = self.session.queued_body_size()
         data = self.session.data_to_send(PIECE_BYTES)
+        if unsent and self.session.queued_body_size() < unsent:
+            # Clients ping to measure the way of what they receive, for each window of a long answer.
+            self.floods.sent()
         self._handle(self.session.events())
+        if self.goaway_code is not None:
+            return data
         if len(data) < PIECE_BYTES and self.ended_early:
             self._close_early()
             data += self.session.data_to_send(PIECE_BYTES)
@@ -146,8 +152,14 @@ class Connection:
         self.floods.sent()
         self.wake()
 
+    @property
+    def is_full(self) -> bool:
+        """True if the client leaves so much unread that its calls have to wait."""
+        return self.session.queued_body_size() > CONNECTION_UNSENT_BYTES
+
     def lose(self) -> None:
-        """End all streams: the connection is lost."""
+        """End all streams: the connection is lost, and its session takes nothing any more."""
+        self.acknowledge = _ignore
         self._arrived.clear()
         for stream in tuple(self.streams.values()):
             self._closed(stream)
@@ -239,13 +251,17 @@ class Connection:
 
     def _begin(self) -> None:
         """Begin the calls that have arrived, unless the client has so much to read that they have to wait."""
-        if self.session.queued_body_size() > CONNECTION_UNSENT_BYTES:
+        if self.is_full:
             return
         arrived, self._arrived = self._arrived, []
         for stream in arrived:
             # Those that were reset in the same batch cost no task.
             if not stream.closed:
                 stream.start(self._handlers[stream.head.path], self._loop)
+
+
+def _ignore(_size: int, _stream: int, /) -> None:
+    """Acknowledge nothing."""
 
 
 _HANDLERS: dict[type[h2.Event], Callable[[Connection, Any], None]] = {

@@ -84,6 +84,7 @@ def _unzipped(data: bytes) -> bytes:
     if len(found) > MAX_REQUEST_BYTES:
         text = f"Received message larger than max (decompressed, {MAX_REQUEST_BYTES})"
         raise RefusedError(Code.RESOURCE_EXHAUSTED, text)
-    if not decompressor.eof:
+    # What follows the compressed data would be lost without a word.
+    if not decompressor.eof or decompressor.unused_data:
         raise RefusedError(Code.INTERNAL, "a message is not valid gzip")
     return found

@@ -47,7 +47,9 @@ SessionError = ngh2.NGH2Error
 NO_ERROR, PROTOCOL_ERROR, INTERNAL_ERROR = 0, 1, 2
 REFUSED_STREAM, CANCEL, ENHANCE_YOUR_CALM = 7, 8, 11
 
-MAX_HEADERS = 1000
+# Each header counts 32 bytes at least.
+LIBRARY_METADATA_BYTES = 8 * MAX_METADATA_BYTES
+LIBRARY_HEADERS = LIBRARY_METADATA_BYTES // 32
 # What a client may send on a stream whose request is awaited, and on all streams of a connection.
 READING_WINDOW_BYTES = 256 * 1024
 CONNECTION_WINDOW_BYTES = 4 * 1024 * 1024
@@ -62,8 +64,8 @@ _CONFIGURATION = ngh2.Configuration(
     auto_window_update=False,
     # Beyond its own limit the library ends the connection; calls with more than MAX_METADATA_BYTES are refused one by
     # one.
-    max_inbound_header_list_size=8 * MAX_METADATA_BYTES,
-    max_inbound_header_count=MAX_HEADERS,
+    max_inbound_header_list_size=LIBRARY_METADATA_BYTES,
+    max_inbound_header_count=LIBRARY_HEADERS,
     # Limited by `Floods`: the library ends the connection with another code.
     stream_reset_rate_limit=(1_000_000, 100_000),
 )

@@ -199,7 +199,11 @@ class Socket(asyncio.Protocol):
             connection.lose()
         if transport.can_write_eof():
             # To close at once would reset the connection if the client still sends, and may lose what was sent.
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:
+                # The client has broken the connection off, and asyncio does not know it yet.
+                transport.abort()
         else:
             transport.close()
 

@@ -245,6 +245,9 @@ class Stream:
         if not self.gone:
             try:
                 result = await handler(self)
+                # Until its bytes are joined, an answer may share those of others: many calls may have begun at once.
+                while isinstance(result, tuple) and self.connection.is_full:
+                    await self._next_room()
             except asyncio.CancelledError:
                 if not self.ended:
                     self.reset(h2.CANCEL)
@@ -285,6 +288,8 @@ class Stream:
 
     def fail(self, status: Status) -> None:
         """Answer with a status."""
+        if self.gone:
+            return
         self._end(trailers_of(status))
         connection = self.connection
         if connection.session.queued_body_size(self.number):

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -105,40 +105,58 @@ def _client_or_fault(language: str) -> Client | str:
     if missing:
         return f"not installed: {', '.join(missing)}"
     folder = PROJECT / "build" / "clients" / language
+    sources = (EXAMPLES / language, PROJECT / "protos", PROJECT / "third_party", PROJECT / "deploy")
+    try:
+        output = built_once(folder, sources, lambda: _build(language, folder))
+    except subprocess.CalledProcessError as error:
+        if language == "node":
+            return f"npm could not install the packages: {error.stderr.strip()[:200]}"
+        raise AssertionError(error.stderr) from error
+    return COMMANDS[language](folder, output)
+
+
+def built_once(folder: Path, sources: Iterable[Path], build: Callable[[], "subprocess.CompletedProcess[str]"]) -> str:
+    """Fill the folder, unless it was filled from the same sources, files or folders; return what the build printed.
+
+    Raises CalledProcessError.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f"{language}.lock").open("w") as lock:
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
         # Other processes of pytest need the same.
         fcntl.flock(lock, fcntl.LOCK_EX)
-        stamp, digest = folder / "built.json", _digest(language)
+        stamp, digest = folder / "built.json", _digest(sources)
         built = json.loads(stamp.read_text(encoding="utf-8")) if stamp.exists() else {}
         if built.get("digest") != digest:
-            done = _build(language, folder)
-            if language == "node" and done.returncode:
-                return f"npm could not install the packages: {done.stderr.strip()[:200]}"
-            assert done.returncode == 0, done.stderr
+            shutil.rmtree(folder)
+            folder.mkdir()
+            done = build()
+            done.check_returncode()
             built = {"digest": digest, "output": done.stdout.strip()}
             stamp.write_text(json.dumps(built), encoding="utf-8")
-    return COMMANDS[language](folder, built["output"])
+    return built["output"]
 
 
-def _build(language: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    shutil.rmtree(folder)
-    folder.mkdir()
+def _build(language: str, folder: Path) -> "subprocess.CompletedProcess[str]":
     if language == "node":
         for file in (EXAMPLES / "node").glob("package*.json"):
             shutil.copy(file, folder)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"]
-    else:
-        command = [str(EXAMPLES / language / "build.sh"), str(folder)]
+        return ran(
+            folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1"
+        )
+    return ran(folder, str(EXAMPLES / language / "build.sh"), str(folder))
+
+
+def ran(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Return how a command in the folder ended."""
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False)
 
 
-def _digest(language: str) -> str:
+def _digest(sources: Iterable[Path]) -> str:
     """Return a digest of all files that a build reads, with some others."""
-    folders = (EXAMPLES / language, PROJECT / "protos", PROJECT / "third_party", PROJECT / "deploy")
-    files = (file for folder in folders for file in folder.rglob("*") if "node_modules" not in file.parts)
+    found = (file for source in sources for file in ([source] if source.is_file() else source.rglob("*")))
+    files = (file for file in found if file.is_file() and "node_modules" not in file.parts)
     digest = hashlib.sha256()
-    for file in sorted(file for file in files if file.is_file()):
+    for file in sorted(files):
         digest.update(file.read_bytes())
     return digest.hexdigest()
 

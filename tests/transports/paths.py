@@ -1,0 +1,11 @@
+"""Paths of methods, one of each kind."""
+
+_CONFIGURATIONS = "/configapi.v1.ConfigurationService"
+LIST = "/configapi.v1.ApplicationService/ListApplications"
+GET = f"{_CONFIGURATIONS}/GetConfiguration"
+CREATE = f"{_CONFIGURATIONS}/CreateConfiguration"
+WATCH = f"{_CONFIGURATIONS}/WatchConfigurations"
+EXPORT = f"{_CONFIGURATIONS}/ExportConfigurations"
+IMPORT = f"{_CONFIGURATIONS}/ImportConfigurations"
+CHECK = "/grpc.health.v1.Health/Check"
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
