@@ -82,6 +82,7 @@ class Engines:
     cache: Cache
     policy: AccessPolicy
     feed: Feed
+    watches: Watches
     tokens: Tokens | None
     writes: Writes
     batches: AtomicBatches
@@ -96,6 +97,7 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
     """Return the engines of one service. Raises StartError."""
     cache = Cache(settings.cache_megabytes * 1024 * 1024)
     policy = AccessPolicy(None if settings.auth == "none" else frozenset(filter(None, settings.admins.split(","))))
+    feed = Feed(url, (policy, cache))
     writes = Writes(database)
     batches = AtomicBatches(writes, ValidatorCache(), checks)
     imports = Imports(database, writes, pool)
@@ -109,7 +111,8 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
         pool=pool,
         cache=cache,
         policy=policy,
-        feed=Feed(url, (policy, cache)),
+        feed=feed,
+        watches=Watches(database, feed),
         tokens=_tokens(settings),
         writes=writes,
         batches=batches,
@@ -147,16 +150,15 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
     encoding = Encoding(encode=partial(encoded_response, as_text=False), as_text=response_as_text)
     reads = Reads(engines.database, engines.feed, engines.cache, encoding)
     large = LargeAnswers()
-    watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
-    servicers = _servicers(engines, reads, watches, large, quotas, watches_per_caller=settings.watches_per_caller)
+    servicers = _servicers(engines, reads, large, quotas, watches_per_caller=settings.watches_per_caller)
     methods = _methods(settings, engines, quotas, large)
     try:
         servers = _bound_servers(settings, engines, servicers, methods)
     except CertificateError as error:
         raise StartError(str(error)) from error
     collectors = (
-        *(methods.metrics, methods.in_flight, watches, engines.feed, reads, engines.cache),
+        *(methods.metrics, methods.in_flight, engines.watches, engines.feed, reads, engines.cache),
         *(
             engines.group_commit,
             engines.batches.validators,
@@ -217,7 +219,6 @@ def _authenticator(settings: Settings, tokens: Tokens | None) -> Authenticator:
 def _servicers(
     engines: Engines,
     reads: Reads,
-    watches: Watches,
     large: LargeAnswers,
     quotas: Quotas,
     *,
@@ -231,7 +232,7 @@ def _servicers(
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
-            watches,
+            engines.watches,
             large,
             Uploads(engines.imports, engines.pool, engines.feed),
             quotas,
@@ -252,7 +253,7 @@ def _servicers(
         "ServerService": ServerServicer(
             engines.feed,
             Head(database),
-            watches.registry,
+            engines.watches.registry,
             large,
             version("configsvc"),
             watches_per_caller=watches_per_caller,
