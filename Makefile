@@ -63,6 +63,10 @@ psql: setup ## open psql on the database of `make run`
 test: setup ## run the whole test suite against the embedded PostgreSQL 18
 	@$(PYTEST)
 
+.PHONY: test-ngh2
+test-ngh2: setup ## run the test suite on the transport ngh2 (CONFIGSVC_TRANSPORT)
+	@CONFIGSVC_TEST_TRANSPORT=ngh2 $(PYTEST)
+
 .PHONY: json-schema-suite
 json-schema-suite: $(SUITE)/tests ## download the JSON-Schema-Test-Suite, which a test runs (needs the network)
 	@:

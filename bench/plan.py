@@ -8,6 +8,9 @@ from pathlib import Path
 from bench.peers import servers
 from bench.peers.processes import Running
 
+# Flags of a service on the other transport of gRPC.
+NGH2 = ("--transport", "ngh2")
+
 Measure = Callable[[], Awaitable[float]]
 
 

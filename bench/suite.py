@@ -181,7 +181,7 @@ async def _machine(url: str) -> dict[str, str]:
     load_before = f"{os.getloadavg()[0]:.2f}"
     async with connected(url) as connection:
         postgres: str = await connection.fetchval("SHOW server_version")
-    libraries = ("configsvc", "grpcio", "asyncpg", "uvloop", "protobuf")
+    libraries = ("configsvc", "grpcio", "ngh2", "asyncpg", "uvloop", "protobuf")
     commands = {"etcd": "--version", "h2load": "--version", "pgbench": "--version", "redis-server": "--version"}
     paths = {name: path for name in commands if (path := found(name))}
     printed = {name: (await output_of(path, commands[name])).splitlines()[0] for name, path in paths.items()}

@@ -14,13 +14,15 @@ from bench.peers import bare, servers
 from bench.peers.processes import Running, free_address
 from bench.peers.programs import missing
 from bench.peers.provider import Provider
-from bench.plan import Run, in_turn
+from bench.plan import NGH2, Run, in_turn
 from bench.report.results import Figure, Row, Target, figures, row
 
 WARM_UP_SECONDS = 0.4
 NAME = messages.row_name(1)
 GET = messages.get(NAME)
 AT_LEAST_085 = Target(at="least", bound=0.85)
+TWICE = Target(at="least", bound=2.0)
+ON_NGH2, ON_NGH2_WITH_TOKEN = "GetConfiguration on ngh2", "GetConfiguration on ngh2 with a token"
 
 
 async def measure(run: Run) -> tuple[Row, ...]:
@@ -34,8 +36,22 @@ async def measure(run: Run) -> tuple[Row, ...]:
         for load in by_name.values():
             # h2load's own warm-up would spoil its count of bytes.
             await load.put(min(WARM_UP_SECONDS, seconds))
-        samples = await in_turn(run.plan.repetitions, rates(by_name, seconds), run.say)
+        measurements = rates(by_name, seconds)
+        for name in (ON_NGH2, "GetConfiguration", "etcd range"):
+            if name in by_name:
+                measurements[_processor(name)] = partial(_processor_us, by_name[name], seconds)
+        samples = await in_turn(run.plan.repetitions, measurements, run.say)
+    reasons |= {_processor(name): reason for name, reason in reasons.items()}
     return _rows(figures(samples, reasons))
+
+
+def _processor(name: str) -> str:
+    return f"{name}, µs of processor time"
+
+
+async def _processor_us(load: Load, seconds: float) -> float:
+    _, used = await load.weighed(seconds)
+    return used
 
 
 def _rows(figure: Callable[[str], Figure]) -> tuple[Row, ...]:
@@ -59,6 +75,29 @@ def _rows(figure: Callable[[str], Figure]) -> tuple[Row, ...]:
             limit=limit,
             etcd=etcd,
             target=AT_LEAST_085,
+        ),
+        row(
+            "get_configuration_ngh2",
+            "GetConfiguration, 650 B, transport ngh2",
+            "calls/s",
+            figure(ON_NGH2),
+            limit=("etcd's range of 650 B", figure("etcd range")),
+            target=TWICE,
+        ),
+        row(
+            "get_configuration_ngh2_authenticated",
+            "GetConfiguration, 650 B, transport ngh2, with a token, metrics on",
+            "calls/s",
+            figure(ON_NGH2_WITH_TOKEN),
+            limit=("etcd's range of 650 B", figure("etcd range")),
+        ),
+        row(
+            "get_configuration_ngh2_cpu",
+            "processor time of GetConfiguration, transport ngh2",
+            "µs",
+            figure(_processor(ON_NGH2)),
+            limit=("on grpcio", figure(_processor("GetConfiguration"))),
+            etcd=("range of 650 B", figure(_processor("etcd range"))),
         ),
         row(
             "get_configuration_workers",
@@ -88,16 +127,29 @@ async def _service_loads(run: Run, stack: AsyncExitStack, provider: Provider) ->
     # As in production: authentication and metrics are on.
     environment = {"CONFIGSVC_CALLS_PER_SECOND": "0", "CONFIGSVC_METRICS_LISTEN": free_address()}
     authenticated = await stack.enter_async_context(run.service_with(environment=provider.environment | environment))
+    token = provider.authorization("bench")
     return {
         "GetConfiguration": await _load(run, server, GET),
-        "GetConfiguration with a token": await _load(run, authenticated, GET, provider.authorization("bench")),
+        "GetConfiguration with a token": await _load(run, authenticated, GET, token),
+    }
+
+
+async def _ngh2_loads(run: Run, stack: AsyncExitStack, provider: Provider) -> dict[str, Load]:
+    """Start the service without and with authentication on the other transport, and return the loads of reads."""
+    start = partial(run.service_with, *NGH2)
+    server = await stack.enter_async_context(start())
+    environment = {"CONFIGSVC_CALLS_PER_SECOND": "0", "CONFIGSVC_METRICS_LISTEN": free_address()}
+    authenticated = await stack.enter_async_context(start(environment=provider.environment | environment))
+    return {
+        ON_NGH2: await _load(run, server, GET),
+        ON_NGH2_WITH_TOKEN: await _load(run, authenticated, GET, provider.authorization("bench")),
     }
 
 
 async def _all_loads(run: Run, stack: AsyncExitStack) -> tuple[dict[str, Load], dict[str, str]]:
     """Return the loads on all servers, and the reasons for those that are missing."""
     provider = Provider(run.folder, "bench")
-    by_name = await _service_loads(run, stack, provider)
+    by_name = await _service_loads(run, stack, provider) | await _ngh2_loads(run, stack, provider)
     answer = await call_once(by_name["GetConfiguration"].server.address, GET)
     limit = await stack.enter_async_context(servers.bare(answer, run.folder))
     call = Call(path=bare.GET, request=GET.request)

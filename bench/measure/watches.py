@@ -20,10 +20,10 @@ from bench.loads.remote import Remote, remote
 from bench.peers import bare, servers
 from bench.peers.processes import Running
 from bench.peers.programs import missing
-from bench.plan import Run
+from bench.plan import NGH2, Run
 from bench.report.results import Curve, Figure, Row, Target, percentile, row
 
-SERVICE, BARE, ETCD, LISTEN = "service", "bare stream", "etcd", "LISTEN"
+SERVICE, ON_NGH2, BARE, ETCD, LISTEN = "service", "service on ngh2", "bare stream", "etcd", "LISTEN"
 
 Quantity = Literal["cpu_us", "memory_kib", "p50_ms", "p99_ms"]
 Samples = defaultdict[tuple[str, Quantity, int], list[float]]
@@ -48,6 +48,12 @@ async def measure(run: Run) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
             commits = await stack.enter_async_context(committer(run.database_url))
             subjects = await _subjects(run, stack, commits)
             await _climb(run, samples, subjects, commits, f"{repetition + 1}/{run.plan.repetitions}")
+        # By itself: a commit reaches the watchers of all services of the database.
+        async with AsyncExitStack() as stack:
+            commits = await stack.enter_async_context(committer(run.database_url))
+            service = await stack.enter_async_context(run.service_with(*NGH2))
+            subject = await service_subject(stack, service, commits, name=ON_NGH2)
+            await _climb(run, samples, [subject], commits, f"{repetition + 1}/{run.plan.repetitions} ngh2")
 
     def figure(name: str, quantity: Quantity, watchers: int) -> Figure:
         taken = tuple(samples.get((name, quantity, watchers), ()))
@@ -94,9 +100,11 @@ async def _subjects(run: Run, stack: AsyncExitStack, commits: Committer) -> list
     return subjects
 
 
-async def service_subject(stack: AsyncExitStack, server: Running, commits: Committer) -> Subject:
+async def service_subject(
+    stack: AsyncExitStack, server: Running, commits: Committer, *, name: str = SERVICE
+) -> Subject:
     # The opening, a snapshot and synced precede the changes.
-    return await _subject(stack, SERVICE, server, messages.watch(), commits.commit, greetings=3)
+    return await _subject(stack, name, server, messages.watch(), commits.commit, greetings=3)
 
 
 async def _subject(
@@ -185,7 +193,10 @@ async def deliver(subject: Subject, commits: int) -> list[float]:
 def _rows(figure: FigureOf) -> tuple[Row, ...]:
     return (
         *(_delivery_row(figure, watchers) for watchers in (1000, 10_000)),
+        *(_ngh2_delivery_row(figure, watchers) for watchers in (1000, 10_000)),
         _memory_row(figure, 10_000),
+        _ngh2_memory_row(figure, 10_000),
+        *(_ngh2_latency_row(figure, watchers, bound) for watchers, bound in ((1, 1.0), (1000, 4.0), (10_000, 20.0))),
         _latency_row(figure, 1, Target(at="most", bound=2.0)),
         _latency_row(figure, 100, Target(at="most", bound=2.0)),
         _latency_row(figure, 1000, None),
@@ -225,6 +236,41 @@ def _memory_row(figure: FigureOf, watchers: int) -> Row:
         etcd=("watch", figure(ETCD, "memory_kib", watchers)),
         by="difference",
         target=Target(at="most", bound=25.0),
+    )
+
+
+def _ngh2_delivery_row(figure: FigureOf, watchers: int) -> Row:
+    return row(
+        f"delivery_cpu_ngh2_{watchers}",
+        f"processor time per delivery, transport ngh2, {watchers:,} watchers",
+        "µs",
+        figure(ON_NGH2, "cpu_us", watchers),
+        limit=("etcd's watch", figure(ETCD, "cpu_us", watchers)),
+        target=Target(at="most", bound=1.0),
+    )
+
+
+def _ngh2_memory_row(figure: FigureOf, watchers: int) -> Row:
+    return row(
+        "watch_memory_ngh2",
+        f"memory of an idle watch, transport ngh2, {watchers:,} watchers",
+        "KiB",
+        figure(ON_NGH2, "memory_kib", watchers),
+        limit=("etcd's watch", figure(ETCD, "memory_kib", watchers)),
+        by="value",
+        target=Target(at="most", bound=14.0),
+    )
+
+
+def _ngh2_latency_row(figure: FigureOf, watchers: int, bound: float) -> Row:
+    return row(
+        f"latency_p50_ngh2_{watchers}",
+        f"commit to watcher, p50, transport ngh2, {_counted(watchers)}",
+        "ms",
+        figure(ON_NGH2, "p50_ms", watchers),
+        etcd=("put to watcher", figure(ETCD, "p50_ms", watchers)),
+        by="value",
+        target=Target(at="most", bound=bound),
     )
 
 

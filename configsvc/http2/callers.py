@@ -18,6 +18,8 @@ from configsvc.identity.authenticator import Authenticator
 
 _AUTHORIZATION, _CHANGE_REQUEST = AUTHORIZATION_KEY.encode(), CHANGE_REQUEST_KEY.encode()
 _FORWARDED, _TRACE = FORWARDED_KEY.encode(), TRACE_KEY.encode()
+# What log lines are made of, at the end of a call.
+LASTING_HEADERS = frozenset({_FORWARDED, _TRACE})
 _NO_CREDENTIALS = Credentials(None, None)
 
 

@@ -61,6 +61,7 @@ class Connection:
         "_arrived",
         "_deadlines",
         "_handlers",
+        "_has_settings",
         "_loop",
         "acknowledge",
         "blocked",
@@ -88,7 +89,7 @@ class Connection:
         # Those whose writer waits for the client.
         self.blocked: dict[int, Stream] = {}
         # Those that were answered before the client has sent all of its requests.
-        self.ended_early: dict[int, Stream] = {}
+        self.ended_early: set[int] = set()
         self.floods = Floods()
         self.last_frame = loop.time()
         self.ping_acknowledged: Callable[[bytes], None] | None = None
@@ -97,6 +98,7 @@ class Connection:
         self._handlers = calls.handlers
         self._deadlines = calls.deadlines
         self._loop = loop
+        self._has_settings = False
         # Those that arrived in one batch of bytes, and were not begun.
         self._arrived: list[Stream] = []
 
@@ -136,7 +138,7 @@ class Connection:
         """Close the streams whose answers were sent while their clients still send. They need not send the rest."""
         for number in tuple(self.ended_early):
             if not self.session.queued_body_size(number):
-                del self.ended_early[number]
+                self.ended_early.discard(number)
                 self.session.reset_stream(number, h2.NO_ERROR)
 
     def sent(self) -> None:
@@ -184,7 +186,7 @@ class Connection:
     def _answer_headers(self, number: int, headers: list[tuple[bytes, bytes]], *, ended: bool) -> None:
         self.session.send_response(number, headers, end_stream=True)
         if not ended:
-            self.ended_early[number] = None  # type: ignore[assignment]
+            self.ended_early.add(number)
         self.sent()
 
     def on_data(self, event: h2.DataReceived) -> None:
@@ -194,7 +196,7 @@ class Connection:
             self.floods.empty_data(self._loop.time())
         if stream is None:
             if event.end_stream:
-                self.ended_early.pop(number, None)
+                self.ended_early.discard(number)
             self.acknowledge(len(event.data), number)
         else:
             stream.received(event.data, last=event.end_stream)
@@ -203,11 +205,14 @@ class Connection:
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             stream.received(b"", last=True)
-        self.ended_early.pop(event.stream_id, None)
+        self.ended_early.discard(event.stream_id)
+
+    def on_reset(self, _: h2.StreamReset) -> None:
+        self.floods.reset(self._loop.time())
 
     def on_closed(self, event: h2.StreamClosed) -> None:
         stream = self.streams.get(event.stream_id)
-        self.ended_early.pop(event.stream_id, None)
+        self.ended_early.discard(event.stream_id)
         if stream is not None:
             self._closed(stream)
 
@@ -225,7 +230,9 @@ class Connection:
             self.ping_acknowledged(event.opaque_data)
 
     def on_settings(self, _: h2.SettingsReceived) -> None:
-        self.floods.settings(self._loop.time())
+        if self._has_settings:
+            self.floods.settings(self._loop.time())
+        self._has_settings = True
 
     def on_connection_closed(self, event: h2.ConnectionClosed) -> None:
         self.goaway_code = event.error_code
@@ -245,6 +252,7 @@ _HANDLERS: dict[type[h2.Event], Callable[[Connection, Any], None]] = {
     h2.RequestReceived: Connection.on_request,
     h2.DataReceived: Connection.on_data,
     h2.TrailersReceived: Connection.on_trailers,
+    h2.StreamReset: Connection.on_reset,
     h2.StreamClosed: Connection.on_closed,
     h2.PingReceived: Connection.on_ping,
     h2.PingAcknowledged: Connection.on_ping_acknowledged,

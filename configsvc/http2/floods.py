@@ -11,6 +11,8 @@ PING_STRIKES = 2
 # Of frames that clients have little reason to send. The rest is limited by libnghttp2.
 SETTINGS_BURST, SETTINGS_PER_SECOND = 100, 1
 EMPTY_DATA_BURST, EMPTY_DATA_PER_SECOND = 1000, 10
+# Deadlines reset streams: the usual limit, 1000 and then 33 a second, is that of browsers.
+RESETS_BURST, RESETS_PER_SECOND = 10_000, 1000
 
 
 class _Budget:
@@ -35,13 +37,12 @@ class _Budget:
 class Floods:
     """What one client has sent without making a call."""
 
-    __slots__ = ("_empty_data", "_last_ping", "_settings", "_strikes")
+    __slots__ = ("_budgets", "_last_ping", "_strikes")
 
     def __init__(self) -> None:
         self._strikes = 0
         self._last_ping = 0.0
-        self._settings: _Budget | None = None
-        self._empty_data: _Budget | None = None
+        self._budgets: dict[str, _Budget] | None = None
 
     def sent(self) -> None:
         """Note that something of a call was sent: clients may ping to measure the way."""
@@ -58,12 +59,21 @@ class Floods:
 
     def settings(self, now: float) -> None:
         """Count SETTINGS. Raises TooManyError."""
-        if self._settings is None:
-            self._settings = _Budget(SETTINGS_BURST, SETTINGS_PER_SECOND, now)
-        self._settings.take(now, "settings")
+        self._take("settings", SETTINGS_BURST, SETTINGS_PER_SECOND, now)
 
     def empty_data(self, now: float) -> None:
         """Count DATA without contents. Raises TooManyError."""
-        if self._empty_data is None:
-            self._empty_data = _Budget(EMPTY_DATA_BURST, EMPTY_DATA_PER_SECOND, now)
-        self._empty_data.take(now, "empty_frames")
+        self._take("empty_frames", EMPTY_DATA_BURST, EMPTY_DATA_PER_SECOND, now)
+
+    def reset(self, now: float) -> None:
+        """Count RST_STREAM. Raises TooManyError."""
+        self._take("resets", RESETS_BURST, RESETS_PER_SECOND, now)
+
+    def _take(self, what: str, burst: int, per_second: int, now: float) -> None:
+        # Made at the first need: most connections have none but for the first SETTINGS.
+        if self._budgets is None:
+            self._budgets = {}
+        budget = self._budgets.get(what)
+        if budget is None:
+            budget = self._budgets[what] = _Budget(burst, per_second, now)
+        budget.take(now, what)

@@ -1,6 +1,7 @@
 """The headers of a request: judged before its body."""
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from google.rpc.code_pb2 import Code
@@ -29,6 +30,10 @@ class Head(NamedTuple):
     takes_gzip: bool
 
 
+# Of a stream that is open: its headers have been judged.
+JUDGED = Head(path=b"", timeout_seconds=None, encoding=b"", takes_gzip=False)
+
+
 def head_of(pairs: Pairs) -> Head:
     """Return the head of a call. Raises HttpRefusedError, RefusedError or InvalidRequestError."""
     found = dict(pairs)
@@ -55,7 +60,7 @@ def head_of(pairs: Pairs) -> Head:
 
 def metadata_bytes(pairs: Pairs) -> int:
     """Return the size of headers as HTTP/2 counts it."""
-    return sum([len(name) + len(value) for name, value in pairs]) + OVERHEAD_BYTES * len(pairs)
+    return sum(map(len, chain.from_iterable(pairs))) + OVERHEAD_BYTES * len(pairs)
 
 
 def values_of(pairs: Pairs, wanted: bytes) -> list[str]:

@@ -1,9 +1,13 @@
 """The open connections of a server: how many there are, and what happens to them from time to time."""
 
 import asyncio
+from typing import TYPE_CHECKING, Any
 
 from configsvc.http2.connections import Calls
 from configsvc.http2.sockets import Socket
+
+if TYPE_CHECKING:
+    from configsvc.process.handshakes import Handshake
 
 TICK_SECONDS = 1.0
 SENT_SECONDS = 0.02
@@ -22,20 +26,26 @@ class OpenSockets:
         # Those that wait for their clients to read, and those that are over but for their last bytes; oldest first.
         self.unread: dict[Socket, None] = {}
         self.closing: dict[Socket, None] = {}
+        self.handshakes: dict[Handshake, float] = {}
+        # Those of handshakes.
+        self.tasks: set[asyncio.Task[Any]] = set()
         self.leaving = False
         self._limit = limit
         self._age_seconds = age_seconds
         self._emptied = asyncio.Event()
 
     def add(self, one: Socket) -> bool:
-        """Return whether there is room for one more, at the cost of one that has sent nothing yet if need be."""
-        if self.leaving or (len(self.all) >= self._limit and not self._make_room()):
+        """Return whether there is room for one more, which counts from now on."""
+        if self.leaving or not self.make_room():
             return False
         self.all[one] = None
         return True
 
-    def _make_room(self) -> bool:
-        silent = next((one for one in self.all if not one.is_begun), None)
+    def make_room(self) -> bool:
+        """Return whether there is room for one more, at the cost of one that has sent nothing yet if need be."""
+        if len(self.all) + len(self.handshakes) < self._limit:
+            return True
+        silent = next(iter(self.handshakes), None) or next((one for one in self.all if not one.is_begun), None)
         if silent is not None:
             silent.drop()
         return silent is not None
@@ -65,7 +75,7 @@ class OpenSockets:
 
     async def cut(self) -> None:
         """End all connections at once, and wait for the end of their calls."""
-        for one in tuple(self.all):
+        for one in (*self.handshakes, *self.all):
             one.drop()
         # Dropped transports tell of it in the next turn of the event loop, and calls end in the one after that.
         for _ in range(3):

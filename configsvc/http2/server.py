@@ -1,6 +1,7 @@
 """The gRPC server over libnghttp2: our services, health and reflection on its addresses."""
 
 import asyncio
+import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -23,6 +24,7 @@ from configsvc.http2.listeners import BACKLOG, Address, Listening, listening
 from configsvc.http2.open_sockets import OpenSockets
 from configsvc.http2.sockets import Socket
 from configsvc.limits.bodies import library_bodies, shared_bodies
+from configsvc.process.handshakes import Handshake
 from configsvc.telemetry.calls import InFlight
 from configsvc.telemetry.refusals import Refusals
 
@@ -32,7 +34,6 @@ log = structlog.get_logger()
 NEIGHBOURS_SECONDS = 0.5
 # For the last answers to arrive.
 LINGER_SECONDS = 1.0
-HANDSHAKE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +63,15 @@ class Server:
         """Start, with health NOT_SERVING."""
         loop = asyncio.get_running_loop()
         for address in self.addresses:
-            timeout = HANDSHAKE_SECONDS if address.tls else None
+            new = self._new_connection(address)
             for one in address.sockets:
-                self.listeners.append(
-                    await loop.create_server(
-                        partial(Socket, self.connections),
-                        sock=one,
-                        backlog=BACKLOG,
-                        ssl=address.tls,
-                        ssl_handshake_timeout=timeout,
-                    )
-                )
+                # uvloop tells the two kinds apart.
+                create = loop.create_unix_server if one.family == socket.AF_UNIX else loop.create_server
+                self.listeners.append(await create(new, sock=one, backlog=BACKLOG))
+
+    def _new_connection(self, address: Listening) -> Callable[[], asyncio.Protocol]:
+        new = partial(Socket, self.connections)
+        return new if address.tls is None else partial(Handshake, self.connections, address.tls, new)
 
     async def run(self) -> None:
         """Look after the connections until cancelled."""

@@ -4,6 +4,7 @@ import asyncio
 import re
 import socket
 import ssl
+import struct
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -29,6 +30,7 @@ _HTTP1_ANSWER = (
     b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain\r\nconnection: close\r\ncontent-length: %d\r\n\r\n%b"
     % (len(_HTTP1_TEXT), _HTTP1_TEXT)
 )
+RESET_AT_CLOSE = struct.pack("ii", 1, 0)
 _LAST_STREAM = 2**31 - 1
 _NO_BYTES = b""
 
@@ -212,6 +214,13 @@ class Socket(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def _reset(self) -> None:
+        """End the connection at once, with whatever the client has not read."""
+        if self._transport is not None and (one := self._transport.get_extra_info("socket")) is not None:
+            # Else the kernel would keep it for the client.
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_AT_CLOSE)
+        self.drop()
+
     # Called from time to time
 
     def tick(self, now: float) -> None:
@@ -242,7 +251,7 @@ class Socket(asyncio.Protocol):
         if left != size:
             self.unread = now, left
         elif now - since > limit_seconds:
-            self.drop()
+            self._reset()
 
     def leave(self) -> None:
         """Tell the client to make no further calls on this connection, and end it after the last one."""

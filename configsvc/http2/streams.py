@@ -15,9 +15,9 @@ from configsvc.api.statuses import internal_status
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.models import Origin
 from configsvc.http2 import session as h2
-from configsvc.http2.callers import trace_id
+from configsvc.http2.callers import LASTING_HEADERS, trace_id
 from configsvc.http2.framing import PREFIX_BYTES, MessageReader, framed, framed_gzip
-from configsvc.http2.heads import Head, Pairs
+from configsvc.http2.heads import JUDGED, Head, Pairs
 from configsvc.http2.refusals import RefusedError
 from configsvc.http2.trailers import OK, RESPONSE, RESPONSE_GZIP, trailers_of
 from configsvc.telemetry.logs import trace_of
@@ -30,8 +30,10 @@ log = structlog.get_logger()
 # What a stream and a connection keep for a client that does not read, beside the last message.
 UNSENT_BYTES = 64 * 1024
 CONNECTION_UNSENT_BYTES = 8 * 1024 * 1024
-# A status waits behind messages that its client does not read; the stream is reset after this time.
+# A status waits behind messages that its client does not read. After this time its call counts no more, although the
+# client can still read it; then the stream is reset.
 STATUS_LIMIT_SECONDS = 5.0
+UNREAD_STATUS_SECONDS = 60.0
 # What TCP sends at once on a new connection: a smaller answer would not arrive earlier. A larger one takes some 6 ms
 # to compress, for which all other calls wait.
 LEAST_COMPRESSED_BYTES = 16 * 1024
@@ -183,6 +185,10 @@ class Stream:
     def open(self) -> Awaitable[None]:
         if not self.gone and not self._opened:
             self._opened = True
+            # A stream can stay open for long, and has said who calls by now.
+            self.pairs = tuple(pair for pair in self.pairs if pair[0] in LASTING_HEADERS)
+            if self.requests_ended:
+                self.head = JUDGED
             self.connection.session.send_response(self.number, RESPONSE)
             self.connection.sent()
         return _READY
@@ -287,7 +293,13 @@ class Stream:
         self._end(trailers_of(status))
         connection = self.connection
         if connection.session.queued_body_size(self.number):
-            asyncio.get_running_loop().call_later(STATUS_LIMIT_SECONDS, self.reset, h2.CANCEL)
+            asyncio.get_running_loop().call_later(STATUS_LIMIT_SECONDS, self._count_no_more)
+
+    def _count_no_more(self) -> None:
+        if not self.closed:
+            asyncio.get_running_loop().call_later(UNREAD_STATUS_SECONDS, self.reset, h2.CANCEL)
+            if self.task is None:
+                self._done()
 
     def _end(self, trailers: list[tuple[bytes, bytes]]) -> None:
         if self.gone or self.ended:
@@ -300,7 +312,7 @@ class Stream:
         self.ended = True
         self._drop_requests()
         if not self.requests_ended:
-            connection.ended_early[self.number] = self
+            connection.ended_early.add(self.number)
         connection.sent()
 
     def refuse(self, status: Status) -> None:
@@ -326,7 +338,7 @@ class Stream:
             self._chunks.append(data)
         if last:
             self.requests_ended = True
-            self.connection.ended_early.pop(self.number, None)
+            self.connection.ended_early.discard(self.number)
         if self._arrival is not None and not self._arrival.done():
             self._arrival.set_result(None)
 

@@ -179,5 +179,6 @@ def _transport(settings: Settings) -> str:
 
 def _target(listen: str) -> str:
     if listen.startswith("unix:"):
-        return f"-unix {listen.removeprefix('unix:')}"
+        # Otherwise it names the path as the server's name, which strict servers refuse.
+        return f"-unix -authority localhost {listen.removeprefix('unix:')}"
     return f"localhost:{listen.rpartition(':')[2]}"

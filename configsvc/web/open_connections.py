@@ -11,8 +11,8 @@ from configsvc.telemetry.families import Families, gauge, labelled_counter
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from configsvc.process.handshakes import Handshake
     from configsvc.web.connections import Connection
-    from configsvc.web.handshakes import Handshake
 
 # For the headers of a request, from the beginning of the connection or from their first byte.
 HEAD_SECONDS = 10.0
@@ -46,6 +46,11 @@ class Connections:
     def all(self) -> "set[Connection]":
         """Every connection whose handshake is over."""
         return cast("set[Connection]", self.state.connections)
+
+    @property
+    def tasks(self) -> "set[asyncio.Task[Any]]":
+        """The tasks of requests and handshakes."""
+        return self.state.tasks
 
     def __len__(self) -> int:
         return len(self.handshakes) + len(self.state.connections)

@@ -16,13 +16,13 @@ from configsvc.api.pages import has_pages, paged
 from configsvc.api.services import SERVICES
 from configsvc.domain.connections import ConnectionRules
 from configsvc.limits.bodies import shared_bodies
+from configsvc.process.handshakes import Handshake
 from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler, Requests
 from configsvc.web.connections import Connection
 from configsvc.web.door import Door
 from configsvc.web.events import Frames
-from configsvc.web.handshakes import Handshake
 from configsvc.web.health import HealthPages
 from configsvc.web.open_connections import Connections
 from configsvc.web.origins import OriginReader
@@ -65,9 +65,10 @@ class HttpServer:
             self.cut()
 
     def _new_connection(self) -> Callable[[], asyncio.Protocol]:
+        new = partial(Connection, self.connections)
         if self.tls is None:
-            return partial(Connection, self.connections)
-        return partial(Handshake, self.connections, self.tls)
+            return new
+        return partial(Handshake, self.connections, self.tls, new)
 
     def stop_accepting(self) -> None:
         """Accept no further connection, and end those without a request."""

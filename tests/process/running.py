@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from tests.service import Service, connected
+from tests.service import TRANSPORT, Service, connected
 
 CONFIGSVC = (str(Path(sys.executable).with_name("configsvc")),)
 LIMIT_SECONDS = 45.0
@@ -97,7 +97,8 @@ async def program(
 def _environment() -> Mapping[str, str]:
     # The benchmark, once it is imported here, has set gRPC's verbosity for itself and for all programs that follow.
     ours = ("CONFIGSVC_", "GRPC_")
-    return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    others = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    return others if TRANSPORT == "grpcio" else others | {"CONFIGSVC_TRANSPORT": TRANSPORT}
 
 
 @asynccontextmanager

@@ -446,6 +446,7 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         database_url=SecretStr("postgresql://configsvc:hunter%2F2@localhost/configsvc"),
         data_dir=Path("a folder/é"),
         workers=7,
+        transport="ngh2",
         insecure=True,
         migrate=False,
         drain_delay_seconds=0.2,

@@ -74,6 +74,8 @@ async def test_the_stream_of_a_client_that_vanished_is_ended(
     if not IS_LONG:
         quick = {"grpc.keepalive_time_ms": 1000, "grpc.keepalive_timeout_ms": 500, "grpc.http2.ping_timeout_ms": 500}
         monkeypatch.setattr("configsvc.rpc.server.OPTIONS", tuple((dict(OPTIONS) | quick).items()))
+        monkeypatch.setattr("configsvc.http2.keepalive.KEEPALIVE_SECONDS", 1.0)
+        monkeypatch.setattr("configsvc.http2.keepalive.PING_SECONDS", 0.5)
     await application(psql)
     async with running_service(database_url) as service, proxied_address(service.address) as (proxy, address):
         client = Client([address], watch_of())

@@ -11,7 +11,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from configsvc.web import handshakes
+from configsvc.process import handshakes
 from tests.identity.authorities import HOUR, ROOT, Authority, Files, Pair, files_in, self_signed, uri
 from tests.identity.tokens import bearing, oidc_settings
 from tests.rpc.handshakes import version_spoken
@@ -146,7 +146,7 @@ async def test_new_connections_get_the_newest_certificate_and_open_ones_stay(
 async def test_a_handshake_that_does_not_go_on_is_ended_and_counts_as_a_connection(
     mtls: Service, authority: Authority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(handshakes, "HEAD_SECONDS", 0.1)
+    monkeypatch.setattr(handshakes, "HANDSHAKE_SECONDS", 0.1)
     async with connection(mtls.http_address) as silent, connection(mtls.http_address) as stranger:
         stranger.send(b"\x16\x03\x01\x02\x00\x01")
         for raw in (silent, stranger):
