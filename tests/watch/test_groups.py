@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
-from configsvc.domain.commits import History
+from configsvc.domain.commits import History, position_after
 from configsvc.domain.errors import EpochChangedError, ShuttingDownError
 from configsvc.domain.models import NameRef
 from configsvc.domain.scope import Everything
@@ -89,15 +89,15 @@ async def test_a_member_that_ends_within_a_delivery_gets_nothing_more_and_others
     clients = await up_to_date(stage)
     stage.commit()
     await until_in_the_middle(clients, 3)
-    for ended in (clients[1], clients[4]):
+    for ended in (clients[1], clients[3], clients[4]):
         assert ended.task
-        # As a revoked role does: the task has not run when the next member is served.
+        # As a revoked role does: the task has not run when the next member, the fourth, has its turn.
         ended.task.cancel()
     await turns(ALL)
-    assert [client.parts for client in clients] == [[(1, 0)]] * 4 + [[]] + [[(1, 0)]]
+    assert [len(client.parts) for client in clients] == [1, 1, 1, 0, 0, 1]
     stage.commit()
     await turns(ALL)
-    assert [len(client.parts) for client in clients] == [2, 1, 2, 2, 0, 2]
+    assert [len(client.parts) for client in clients] == [2, 1, 2, 0, 0, 2]
 
 
 async def test_commits_within_a_delivery_follow_it_in_order(stage: Stage) -> None:
@@ -171,6 +171,7 @@ async def test_what_needs_a_slot_or_several_messages_is_sent_by_the_tasks(stage:
     stage.commit()
     await turns(ALL)
     assert all(client.parts == stage.expected(client, 3) for client in clients)
+    assert all(client.offered <= 2 for client in clients)
     offered = [client.offered for client in clients]
     stage.commit()
     await turns(ALL)
@@ -196,6 +197,14 @@ async def test_a_new_history_has_a_group_of_its_own(stage: Stage) -> None:
     stage.commit()
     await turns(ALL)
     assert all(client.offered == 1 for client in clients)
+
+
+async def test_a_watch_that_is_ahead_of_the_feed_is_no_member(stage: Stage) -> None:
+    (first, _) = await up_to_date(stage, 2)
+    assert first.progress.member
+    assert first.progress.member.can_enter(stage.feed.history, stage.feed.end)
+    assert not first.progress.member.can_enter(stage.feed.history, position_after(7))
+    assert not first.progress.member.can_enter(History("new"), stage.feed.end)
 
 
 async def test_a_message_that_cannot_be_made_ends_the_watches_and_not_the_deliveries(
