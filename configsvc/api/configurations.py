@@ -34,7 +34,7 @@ from configapi.v1.configuration_service_pb2 import (
 )
 from configsvc.access.caller import Caller, Guard
 from configsvc.api.batches import batch_response, parsed_batch, targets_of
-from configsvc.api.methods import Encoded, Write
+from configsvc.api.methods import Encoded, Offer, Write, Writer
 from configsvc.api.polling import Poll, Polled, PolledPage
 from configsvc.api.uploads import Uploads
 from configsvc.api.watches import WatchEncoder
@@ -214,7 +214,7 @@ class ConfigurationServicer:
         epoch = self._feed.epoch_for()
         return written(UndeleteConfigurationResponse, request, await self._configurations.restore(undeletion), epoch)
 
-    async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, write: Write) -> None:
+    async def ExportConfigurations(self, request: ExportConfigurationsRequest, caller: Caller, writer: Writer) -> None:
         parsed = export(request, caller.scope(Role.VIEWER))
         caller.require_listed(Role.VIEWER, parsed.chosen.application)
         epoch = self._feed.epoch_for(parsed.epoch)
@@ -222,7 +222,7 @@ class ConfigurationServicer:
         with caller.long_lived("export"):
             async with aclosing(pages):
                 async for page in pages:
-                    await self._write_page(page, parsed, epoch, write)
+                    await self._write_page(page, parsed, epoch, writer.write)
 
     def _check_current(self, caller: Caller, epoch: str) -> None:
         caller.check_current()
@@ -261,8 +261,8 @@ class ConfigurationServicer:
             caller.require_listed(Role.VIEWER, condition.application)
         await self._guard.require_configurations(caller, Role.EDITOR, refs)
 
-    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, write: Write) -> None:
-        await self._watch(_watch_request(request, caller), caller, write, None)
+    async def WatchConfigurations(self, request: WatchConfigurationsRequest, caller: Caller, writer: Writer) -> None:
+        await self._watch(_watch_request(request, caller), caller, writer.write, writer.offer, None)
 
     async def poll(
         self, request: WatchConfigurationsRequest, caller: Caller, page_token: str | None, wait_seconds: float
@@ -274,15 +274,19 @@ class ConfigurationServicer:
         """
         parsed, skipped = _rest_of(request, _watch_request(request, caller), page_token)
         whole = isinstance(parsed.start, Snapshot | RestOfSnapshot)
-        polled = await Poll(wait_seconds, whole=whole, skipped=skipped).collect(partial(self._watch, parsed, caller))
+        poll = Poll(wait_seconds, whole=whole, skipped=skipped)
+        polled = await poll.collect(lambda write, passing: self._watch(parsed, caller, write, None, passing))
         if not polled.messages and not self._feed.live:
             raise DatabaseUnavailableError
         return _polled_page(request, parsed.selection.scope, polled)
 
-    async def _watch(self, parsed: WatchRequest, caller: Caller, write: Write, passing: Passing | None) -> None:
+    async def _watch(
+        self, parsed: WatchRequest, caller: Caller, write: Write, offer: Offer | None, passing: Passing | None
+    ) -> None:
+        encode = self._encoder.encoded
         watcher = Watcher(principal=caller.actor, peer=caller.peer, instance=parsed.instance)
         with self._quotas.watching(caller.quota, parsed.size_bytes):
-            await self._watches.watch(parsed, watcher, caller.check_current, self._encoder.encoded, write, passing)
+            await self._watches.watch(parsed, watcher, caller.check_current, encode, write, offer, passing)
 
 
 def _rest_of(

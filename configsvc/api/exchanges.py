@@ -12,7 +12,17 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor
 from google.rpc.status_pb2 import Status
 
-from configsvc.api.methods import Call, Method, Methods, StreamMethod, UnaryMethod, UploadMethod, Write, revocable
+from configsvc.api.methods import (
+    Call,
+    Method,
+    Methods,
+    StreamMethod,
+    UnaryMethod,
+    UploadMethod,
+    Write,
+    Writer,
+    revocable,
+)
 from configsvc.api.pages import has_pages, paged
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.errors import InvalidRequestError, RateLimitedError, ResponseTooLargeError, Violation
@@ -79,15 +89,8 @@ class Exchange(Protocol):
         """Send the headers, which tell the client that the stream is open, before there is anything to send."""
         ...
 
-    def writer(self) -> Write:
-        """Return the function that writes a message, and waits until the client can take more."""
-        ...
-
-    def offer(self, message: bytes, /) -> bool:
-        """Queue a message without waiting; return False, and queue nothing, if the client has to read first.
-
-        A transport that cannot tell returns False always.
-        """
+    def writer(self) -> Writer:
+        """Return the functions that send a message on the stream."""
         ...
 
     def patient_writer(self) -> Write:

@@ -33,10 +33,25 @@ log = structlog.get_logger()
 Encoded = tuple[bytes, bytes]
 UnaryMethod = Callable[[Any, Caller], Awaitable[Message | Encoded]]
 Write = Callable[[bytes], Awaitable[None]]
-StreamMethod = Callable[[Any, Caller, Write], Awaitable[None]]
+Offer = Callable[[bytes], bool]
 # Returns the current epoch; raises EpochChangedError if it is not the expected one (empty: any).
 EpochFor = Callable[[str], str]
 UploadMethod = Callable[[AsyncIterable[bytes], Caller], Awaitable[Message]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """Two ways to send a message on a stream.
+
+    `write` waits until the client can take more. `offer` never waits: it takes the message whole and returns True, or
+    leaves it. `offer` is None where the transport can't tell without waiting.
+    """
+
+    write: Write
+    offer: Offer | None
+
+
+StreamMethod = Callable[[Any, Caller, Writer], Awaitable[None]]
 
 
 class Call:

@@ -88,6 +88,7 @@ class Engines:
     second_level: SecondLevel | None
     policy: AccessPolicy
     feed: Feed
+    watches: Watches
     tokens: Tokens | None
     writes: Writes
     batches: AtomicBatches
@@ -119,6 +120,7 @@ def new_engines(settings: Settings, database: Database, url: str, pool: ProcessP
         second_level=_second_level(settings, database, feed, recent),
         policy=policy,
         feed=feed,
+        watches=Watches(database, feed),
         tokens=_tokens(settings),
         writes=writes,
         batches=batches,
@@ -160,16 +162,15 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
     )
     reads = Reads(engines.database, engines.feed, engines.cache, encoding, engines.second_level)
     large = LargeAnswers()
-    watches = Watches(engines.database, engines.feed)
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
-    servicers = _servicers(engines, reads, watches, large, quotas, watches_per_caller=settings.watches_per_caller)
+    servicers = _servicers(engines, reads, large, quotas, watches_per_caller=settings.watches_per_caller)
     methods = _methods(settings, engines, quotas, large)
     try:
         servers = _bound_servers(settings, engines, servicers, methods)
     except CertificateError as error:
         raise StartError(str(error)) from error
     collectors = (
-        *(methods.metrics, methods.in_flight, watches, engines.feed, reads, engines.cache),
+        *(methods.metrics, methods.in_flight, engines.watches, engines.feed, reads, engines.cache),
         *(
             engines.group_commit,
             engines.batches.validators,
@@ -233,7 +234,6 @@ def _authenticator(settings: Settings, tokens: Tokens | None) -> Authenticator:
 def _servicers(
     engines: Engines,
     reads: Reads,
-    watches: Watches,
     large: LargeAnswers,
     quotas: Quotas,
     *,
@@ -247,7 +247,7 @@ def _servicers(
         "ConfigurationService": ConfigurationServicer(
             Configurations(database, engines.group_commit, engines.batches, reads),
             ConfigurationHistory(database),
-            watches,
+            engines.watches,
             large,
             Uploads(engines.imports, engines.pool, engines.feed),
             quotas,
@@ -268,7 +268,7 @@ def _servicers(
         "ServerService": ServerServicer(
             engines.feed,
             Head(database),
-            watches.registry,
+            engines.watches.registry,
             large,
             version("configsvc"),
             watches_per_caller=watches_per_caller,

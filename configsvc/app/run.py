@@ -117,6 +117,7 @@ async def _run_background(
         operations = tasks.create_task(engines.runner.run(), name="operations")
         endless = [
             tasks.create_task(engines.feed.run(), name="feed"),
+            tasks.create_task(engines.watches.run(), name="watches"),
             tasks.create_task(watch_descriptors(), name="file descriptors"),
             tasks.create_task(keep_house(engines.database, retention), name="housekeeping"),
             tasks.create_task(engines.pool.end_when_idle(), name="process pool"),

@@ -73,6 +73,11 @@ class Feed:
         return self._next.revision - 1
 
     @property
+    def end(self) -> Position:
+        """The log position that is read next."""
+        return self._next
+
+    @property
     def compacted_revision(self) -> int:
         """The first revision whose state can still be read, as of the last look."""
         return self._compacted_revision

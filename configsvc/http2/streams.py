@@ -10,7 +10,7 @@ from google.rpc.status_pb2 import Status
 from ulid import ULID
 
 from configsvc.api.exchanges import Answer, Handler
-from configsvc.api.methods import Write
+from configsvc.api.methods import Write, Writer
 from configsvc.api.statuses import internal_status
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.models import Origin
@@ -193,8 +193,8 @@ class Stream:
             self.connection.sent()
         return _READY
 
-    def writer(self) -> Write:
-        return self.write
+    def writer(self) -> Writer:
+        return Writer(write=self.write, offer=self.offer)
 
     def patient_writer(self) -> Write:
         self._unsent_limit = 0
@@ -207,10 +207,15 @@ class Stream:
         self._queue(message)
         return _READY if self._has_room() else self._next_room()
 
-    def offer(self, message: bytes, /) -> bool:
+    def offer(self, message: bytes) -> bool:
+        """Queue a message and return True; return False, and queue nothing, if the client has to read first."""
         if self.gone or not self._has_room():
             return False
-        self._queue(message)
+        try:
+            self._queue(message)
+        except h2.SessionError:
+            # A write will fail as well.
+            return False
         return True
 
     def _queue(self, message: bytes) -> None:

@@ -8,7 +8,7 @@ import grpc
 from google.rpc.status_pb2 import Status
 
 from configsvc.api.exchanges import Handler
-from configsvc.api.methods import Write
+from configsvc.api.methods import Write, Writer
 from configsvc.domain.credentials import Credentials
 from configsvc.domain.models import Origin
 from configsvc.rpc.compression import exempt, uncompressed
@@ -89,15 +89,13 @@ class ContextExchange:
         self._written = True
         return self._context.send_initial_metadata(())
 
-    def writer(self) -> Write:
-        self._written = True
-        return uncompressed(self._context)
-
-    def offer(self, _: bytes, /) -> bool:
-        return False
+    def writer(self) -> Writer:
+        # grpcio tells only by waiting that a client can take more.
+        return Writer(write=self.patient_writer(), offer=None)
 
     def patient_writer(self) -> Write:
-        return self.writer()
+        self._written = True
+        return uncompressed(self._context)
 
 
 def unary_rpc(handler: Handler, read: CallReader) -> RpcHandler:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from configsvc.domain.commits import RECORD_BYTES, CommitPart
@@ -9,6 +10,9 @@ from configsvc.domain.errors import unreadable_revision
 from configsvc.domain.selection import Selection, SelectionIndex
 from configsvc.domain.watching import CommitMessage, ContentForm
 from configsvc.feed.wakeups import Interest, Interests
+
+if TYPE_CHECKING:
+    from configsvc.watch.groups import Group
 
 # For watches that are up to date; one that is behind makes its own messages.
 REMEMBERED_MESSAGES = 256
@@ -19,12 +23,14 @@ REMEMBERED_BYTES = 32 * 1024 * 1024
 class Audience:
     """All watches with one selection and form of contents: they get the same messages."""
 
-    __slots__ = ("__weakref__", "form", "interest", "size")
+    __slots__ = ("__weakref__", "form", "group", "interest", "size")
 
     def __init__(self, selection: Selection, form: ContentForm) -> None:
         self.interest = Interest(SelectionIndex(selection))
         self.form = form
         self.size = 0
+        # Of those watches that are up to date and can take messages without waiting.
+        self.group: Group | None = None
 
     def message(self, part: CommitPart, *, shared: bool) -> CommitMessage:
         """Return the message that carries the part's events for this audience. Raises RevisionCompactedError."""
@@ -61,6 +67,7 @@ class Audiences:
         finally:
             audience.size -= 1
             if not audience.size:
+                audience.group = None
                 self._interests.discard(audience.interest)
 
     def message(self, part: CommitPart, audience: Audience) -> CommitMessage:

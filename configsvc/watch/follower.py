@@ -8,6 +8,7 @@ from configsvc.domain.watching import After, CommitMessage, ProgressMessage, Res
 from configsvc.feed.feed import Feed
 from configsvc.feed.wakeups import Interest
 from configsvc.watch.audiences import Audience, Audiences
+from configsvc.watch.groups import Member
 from configsvc.watch.sending import IdleTimer, Sending
 
 # Changes that a watch skips in a row before it yields to other tasks.
@@ -30,6 +31,7 @@ class Follower:
         "_feed",
         "_history",
         "_idle",
+        "_member",
         "_position",
         "_progress",
         "_read_on",
@@ -46,6 +48,7 @@ class Follower:
         idle: IdleTimer,
         read_on: ReadOn,
         sending: Sending,
+        member: Member | None,
     ) -> None:
         self._feed = feed
         self._audiences = audiences
@@ -53,6 +56,8 @@ class Follower:
         self._idle = idle
         self._read_on = read_on
         self._sending = sending
+        # None if the transport cannot tell without waiting that the client can take a message.
+        self._member = member
         self._history = sending.history
         self._progress = sending.progress
         self._position = position_after(0)
@@ -97,6 +102,10 @@ class Follower:
     async def _wait(self) -> None:
         self._progress.state = WatchState.UP_TO_DATE
         interest = self._interest
+        member = self._member
+        if member is not None and interest is not None and member.can_enter(self._history, self._position):
+            await self._wait_in_group(member)
+            return
         waiter = self._idle.waiter = self._progress.waiter = self._feed.join(interest)
         try:
             ahead = await waiter
@@ -106,6 +115,16 @@ class Follower:
         self._feed.check_history(self._history)
         # Reading the table, it may have got further than the feed.
         self._position = max(self._position, ahead)
+
+    async def _wait_in_group(self, member: Member) -> None:
+        waiter = member.enter(self._history, self._position)
+        try:
+            await waiter
+        finally:
+            member.leave()
+        self._feed.check_history(self._history)
+        self._position = member.position
+        self._note_progress()
 
     @property
     def _interest(self) -> Interest | None:

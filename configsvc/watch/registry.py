@@ -77,14 +77,8 @@ class WatchRegistry:
         )
 
     def _open_watch(self, entry: Entry) -> OpenWatch:
-        progress, last = entry.progress, self._feed.revision
-        state, revision = progress.state, progress.revision
-        if state is WatchState.UP_TO_DATE:
-            if progress.waiter and self._feed.is_waiting(progress.waiter):
-                revision = max(revision, last)
-            else:
-                # It is about to be woken.
-                state = WatchState.BEHIND
+        last = self._feed.revision
+        state, revision = self._state_of(entry.progress)
         return OpenWatch(
             id=entry.id,
             watcher=entry.watcher,
@@ -95,6 +89,18 @@ class WatchRegistry:
             # A watch that reads the table may be ahead of the feed.
             behind_count=max(0, last - revision),
         )
+
+    def _state_of(self, progress: Progress) -> tuple[WatchState, int]:
+        if progress.state is not WatchState.UP_TO_DATE:
+            return progress.state, progress.revision
+        if progress.member and progress.member.is_waiting:
+            reached = progress.member.reached
+            state = WatchState.UP_TO_DATE if reached >= self._feed.end else WatchState.BEHIND
+            return state, reached.revision - 1
+        if progress.waiter and self._feed.is_waiting(progress.waiter):
+            return WatchState.UP_TO_DATE, max(progress.revision, self._feed.revision)
+        # It is about to be woken.
+        return WatchState.BEHIND, progress.revision
 
     def collect(self) -> Families:
         """Yield the metrics of all watches. Prometheus asks for them in a thread of its own."""

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from configsvc.domain.commits import History
 from configsvc.domain.watching import Place, WatchMessage, WatchState
@@ -13,8 +14,13 @@ from configsvc.limits.pace import Pace
 from configsvc.limits.slots import caller_slots
 from configsvc.limits.unread import ReclaimableSlots
 
+if TYPE_CHECKING:
+    from configsvc.watch.groups import Member
+
 Encode = Callable[[History, WatchMessage], Awaitable[tuple[bytes, ...]]]
 Write = Callable[[bytes], Awaitable[None]]
+# Takes a message whole and returns True, or leaves it, without waiting.
+Offer = Callable[[bytes], bool]
 # Is told each place before the watch goes on from there, and can end it with an error.
 Passing = Callable[[Place], None]
 
@@ -24,12 +30,14 @@ class Progress:
     """The revision, state and number of events of one watch.
 
     For a watch that is up to date, nothing after its revision matches its selection, until its `waiter` is resolved.
+    One that waits in a group has got as far as its `member` says.
     """
 
     revision: int
     state: WatchState = WatchState.BEHIND
     events: int = 0
     waiter: Waiter | None = None
+    member: "Member | None" = None
 
 
 class Sending:
@@ -88,16 +96,20 @@ class IdleTimer:
     message would cost more than the message.
     """
 
-    __slots__ = ("_deadline", "_feed", "_loop", "_paces", "_paces_kept", "_seconds", "_timer", "is_over", "waiter")
+    __slots__ = (
+        *("_deadline", "_feed", "_loop", "_member", "_paces", "_paces_kept", "_seconds", "_timer"),
+        *("is_over", "waiter"),
+    )
 
     waiter: Waiter | None
 
-    def __init__(self, feed: Feed, seconds: float, paces: Sequence[Pace]) -> None:
+    def __init__(self, feed: Feed, seconds: float, paces: Sequence[Pace], member: "Member | None") -> None:
         self._feed = feed
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
         self._paces = paces
         self._paces_kept = 0
+        self._member = member
         self.waiter = None
         self.restart()
         self._timer = self._loop.call_at(self._deadline, self._fire)
@@ -119,6 +131,8 @@ class IdleTimer:
 
     def _next_time(self, now: float) -> float:
         """Return the time at which to look again, after setting off a bookmark if it is due and has its turn."""
+        if self._member:
+            self._deadline = max(self._deadline, self._member.moment + self._seconds)
         if now < self._deadline:
             self._paces_kept = 0
             return self._deadline
@@ -129,6 +143,8 @@ class IdleTimer:
                 return turn
         self._paces_kept = 0
         self.is_over = True
+        if self._member:
+            self._member.wake()
         if self.waiter:
             self._feed.wake(self.waiter)
         return now + self._seconds

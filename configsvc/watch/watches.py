@@ -30,8 +30,9 @@ from configsvc.storage.database import Database, away
 from configsvc.telemetry.families import Families, gauge
 from configsvc.watch.audiences import Audiences
 from configsvc.watch.follower import Follower
+from configsvc.watch.groups import Groups
 from configsvc.watch.registry import WatchRegistry
-from configsvc.watch.sending import Encode, IdleTimer, Passing, Sending, Write
+from configsvc.watch.sending import Encode, IdleTimer, Offer, Passing, Sending, Write
 
 SNAPSHOT_LIMIT = 500
 SNAPSHOT_LIMIT_BYTES = 1024 * 1024
@@ -51,6 +52,9 @@ class Watches:
     def __init__(self, database: Database, feed: Feed) -> None:
         self.audiences = Audiences(feed.interests)
         self.registry = WatchRegistry(feed)
+        self._groups = Groups(feed, self.audiences)
+        # Delivers to groups until cancelled.
+        self.run = self._groups.run
         self._database = database
         self._feed = feed
         self._bounds = SharedRead(self._read_bounds)
@@ -72,6 +76,7 @@ class Watches:
         check: Check,
         encode: Encode,
         write: Write,
+        offer: Offer | None,
         passing: Passing | None,
     ) -> None:
         """Write the messages of one watch; never return. `check` is called before each page that is read.
@@ -100,7 +105,7 @@ class Watches:
             await sending.write(await sending.encode(opened))
             if isinstance(request.start, Snapshot | RestOfSnapshot):
                 await self._send_snapshot(request, after, check, sending)
-            await self._follow(request, after, bounds.head, check, sending)
+            await self._follow(request, after, bounds.head, check, sending, offer)
 
     async def _read_bounds(self) -> log.Bounds:
         async with self._database.catch_up() as connection:
@@ -145,13 +150,16 @@ class Watches:
             )
             return await sending.encode(message), page.last_key
 
-    async def _follow(self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending) -> None:
+    async def _follow(
+        self, request: WatchRequest, after: int, head: int, check: Check, sending: Sending, offer: Offer | None
+    ) -> None:
         with (
             self.audiences.joined(request.selection, request.form) as audience,
-            IdleTimer(self._feed, request.progress_interval_seconds, self._paces()) as idle,
+            self._groups.joined(audience, sending, offer) as member,
+            IdleTimer(self._feed, request.progress_interval_seconds, self._paces(), member) as idle,
         ):
             read_on = partial(self._parts_from, check, request.selection.applications)
-            follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending)
+            follower = Follower(self._feed, self.audiences, audience, idle, read_on, sending, member)
             inside = request.start if isinstance(request.start, RestOfCommit) else None
             position = inside.position if inside else position_after(after)
             await follower.follow(position, head, delivering=inside is not None)

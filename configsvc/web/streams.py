@@ -9,7 +9,7 @@ from functools import partial
 from google.rpc.code_pb2 import Code
 from google.rpc.status_pb2 import Status
 
-from configsvc.api.methods import Method, StreamMethod, UploadMethod
+from configsvc.api.methods import Method, StreamMethod, UploadMethod, Writer
 from configsvc.domain.errors import FaultyRequestError, RateLimitedError
 from configsvc.web.binding import bound, check_headers, text_of
 from configsvc.web.calls import Handler, Requests, admit, begin, class_of, fail
@@ -58,7 +58,7 @@ def stream_handler(method: Method, requests: Requests, frames: Frames, answer: S
             resume(request, exchange)
             async with writer.attended():
                 with method.revocable(caller) as revocable_caller:
-                    await answer(request, revocable_caller, writer.write)
+                    await answer(request, revocable_caller, Writer(write=writer.write, offer=None))
         except BaseException as error:  # noqa: BLE001  # a cancelled call has a status too
             await fail(error, method, call, exchange, writer)
             return

@@ -217,7 +217,7 @@ async def test_a_client_that_does_not_read_has_a_bounded_part_of_an_answer_waiti
 
     async def flood(exchange: Exchange) -> None:
         nonlocal written
-        write = exchange.writer()
+        write = exchange.writer().write
         while True:
             await write(b"x" * 10_000)
             written += 10_000
@@ -272,7 +272,7 @@ async def test_messages_that_are_the_same_object_are_framed_once() -> None:
     message, kept = b"x" * 1000, []
 
     async def answer(exchange: Exchange) -> None:
-        await exchange.writer()(message)
+        await exchange.writer().write(message)
         kept.append(pair.server.framed(message))
 
     pair = Pair(answer)
@@ -300,7 +300,9 @@ async def test_an_offer_is_taken_only_if_the_client_can_read_it() -> None:
 
     async def offer(exchange: Exchange) -> Answer:
         exchange.open()
-        taken.extend(exchange.offer(b"x" * 40_000) for _ in range(4))
+        offers = exchange.writer().offer
+        assert offers
+        taken.extend(offers(b"x" * 40_000) for _ in range(4))
         return await Calls().hang(exchange)
 
     pair = Pair(offer, window=0)

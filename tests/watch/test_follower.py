@@ -54,10 +54,10 @@ async def test_a_watch_that_is_not_synced_when_its_history_ends_gets_no_synced_m
         sent.append(message)
         return ()
 
-    with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
+    with IdleTimer(feed, LIMIT_SECONDS, (), None) as idle:
         audience = Audience(EVERYTHING, ContentForm.STRUCT)
         sending = Sending(Progress(0), feed.history, encode, write, None)
-        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
+        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending, None)
         # The feed is two revisions behind the head.
         following = asyncio.create_task(watch.follow(position_after(5), 7, delivering=False))
         async with asyncio.timeout(LIMIT_SECONDS):
@@ -86,11 +86,11 @@ async def test_a_watch_that_passes_over_large_commits_lets_others_go_on() -> Non
     async def encode(_: History, __: WatchMessage) -> tuple[bytes, ...]:
         return ()
 
-    with IdleTimer(feed, LIMIT_SECONDS, ()) as idle:
+    with IdleTimer(feed, LIMIT_SECONDS, (), None) as idle:
         selection = Selection(selectors=(selector(NameRef(name="bank")),), scope=Everything())
         audience = Audience(selection, ContentForm.STRUCT)
         sending = Sending(Progress(0), feed.history, encode, write, None)
-        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending)
+        watch = Follower(feed, Audiences(feed.interests), audience, idle, read_on, sending, None)
         following = asyncio.create_task(watch.follow(position_after(0), 0, delivering=False))
         turns = 0
         async with asyncio.timeout(LIMIT_SECONDS):
