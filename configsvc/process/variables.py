@@ -16,7 +16,8 @@ log = structlog.get_logger()
 SETTINGS = frozenset(f"{PREFIX}{name.upper()}" for name in Settings.model_fields)
 # Read by the tests and the benchmarks of this project.
 TOOLS = frozenset(
-    f"{PREFIX}{name}" for name in ("CONFORMANCE", "EXAMPLES", "ROBUSTNESS", "ROBUSTNESS_SEED", "TEST_POSTGRES_BIN")
+    f"{PREFIX}{name}"
+    for name in ("CONFORMANCE", "EXAMPLES", "ROBUSTNESS", "ROBUSTNESS_SEED", "TEST_POSTGRES_BIN", "TEST_TRANSPORT")
 )
 
 # Read by the client commands, on the same machine.
@@ -53,9 +54,14 @@ def warn_of_ineffective_variables(empty: Iterable[Variable]) -> None:
     for variable in (*empty, *filter(_is_empty, in_file)):
         log.warning("empty variable: treated as unset", variable=variable.name, source=variable.source)
     for variable in filter(_is_unknown, (*_ours(os.environ, "environment"), *in_file)):
-        similar = get_close_matches(variable.name.upper(), SETTINGS, n=1, cutoff=0.8)
-        suggestion = {"did_you_mean": similar[0]} if similar else {}
+        suggestion = _suggestion(variable.name.upper().removeprefix(PREFIX))
         log.warning("unknown variable: ignored", variable=variable.name, source=variable.source, **suggestion)
+
+
+def _suggestion(name: str) -> dict[str, str]:
+    # Without the prefix, which makes all names similar.
+    similar = get_close_matches(name, (setting.removeprefix(PREFIX) for setting in SETTINGS), n=1, cutoff=0.7)
+    return {"did_you_mean": f"{PREFIX}{similar[0]}"} if similar else {}
 
 
 def _ours(values: Mapping[str, str | None], source: str) -> Iterator[Variable]:

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 
+import pytest
+
 from configapi.v1.configuration_pb2 import Configuration
 from configapi.v1.configuration_service_pb2 import GetConfigurationResponse
 from configsvc.configurations.cache import Cache
@@ -23,6 +25,9 @@ from configsvc.storage.listener import Listener
 from configsvc.storage.log import LogPage
 from configsvc.wire.configurations import encoded_response, response_as_struct
 from tests.service import LIMIT_SECONDS, POLL_SECONDS
+
+# On a busy machine, Redis may take longer than the few milliseconds that a read waits for it.
+ANSWER_SECONDS = 0.25
 
 
 class StallingFeed(Feed):
@@ -100,7 +105,9 @@ async def process(database_url: str, redis_url: str) -> AsyncGenerator[Process]:
     """Run a process that is live, and uses Redis."""
     recent, cache = RecentChanges(), Cache(1024 * 1024)
     feed = StallingFeed(database_url, (cache, recent))
-    store = RedisStore(parse_redis_url(redis_url))
+    with pytest.MonkeyPatch.context() as patience:
+        patience.setattr("configsvc.redis.store.READ_SECONDS", ANSWER_SECONDS)
+        store = RedisStore(parse_redis_url(redis_url))
     encoding = Encoding(
         text=partial(encoded_response, as_text=True),
         struct=partial(encoded_response, as_text=False),

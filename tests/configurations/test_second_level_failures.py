@@ -128,9 +128,8 @@ async def test_data_of_an_older_backup_of_redis_is_not_taken_for_the_present(
         assert len(await redis.entries()) == 1
         one.forget()
         assert (await one.read(web())).number == 14
+    await redis.restore()
     async with process(database_url, redis.url) as two:
-        await redis.restore()
-        await until_used(two, used=True)
         assert (await two.read(web())).number == 14
         assert (two.count("used"), two.count("unusable")) == (0, 1)
 

@@ -447,6 +447,7 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         data_dir=Path("a folder/é"),
         workers=7,
         transport="ngh2",
+        redis_url=SecretStr("rediss://configsvc:hunter%2F4@cache.example.com"),
         insecure=True,
         migrate=False,
         drain_delay_seconds=0.2,
