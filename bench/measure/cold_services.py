@@ -101,8 +101,8 @@ async def _work(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 def _rows(samples: Samples, reason: str | None) -> Iterator[Row]:
     titles = {
-        "cpu": ("cold read through a service with Redis, processor time of the service", "µs"),
-        "rate": ("cold reads through a service with Redis", "reads/s"),
+        "cpu": ("cold read by a service with Redis, processor time", "µs"),
+        "rate": ("cold reads by a service with Redis", "reads/s"),
     }
     names = [f"Redis, {_state(busy)}: {quantity}" for busy in (False, True) for quantity in titles]
     figure = figures(samples, dict.fromkeys(names, reason or ""))

@@ -47,7 +47,9 @@ async def measure(run: Run) -> tuple[tuple[Row, ...], tuple[Curve, ...]]:
         async with AsyncExitStack() as stack:
             commits = await stack.enter_async_context(committer(run.database_url))
             subjects = await _subjects(run, stack, commits)
-            await _climb(run, samples, subjects, commits, f"{repetition + 1}/{run.plan.repetitions}")
+            heard = await _climb(run, samples, subjects, commits, f"{repetition + 1}/{run.plan.repetitions}")
+            for watchers, latencies_ms in heard.items():
+                _add_latencies(samples, LISTEN, watchers, latencies_ms)
         # By itself: a commit reaches the watchers of all services of the database.
         async with AsyncExitStack() as stack:
             commits = await stack.enter_async_context(committer(run.database_url))
@@ -145,9 +147,12 @@ async def _change_by(stack: AsyncExitStack, server: Running, call: Call) -> Call
     return change
 
 
-async def _climb(run: Run, samples: Samples, subjects: list[Subject], commits: Committer, turn: str) -> None:
-    """Open more and more watches, and measure at each number of them."""
+async def _climb(
+    run: Run, samples: Samples, subjects: list[Subject], commits: Committer, turn: str
+) -> dict[int, list[float]]:
+    """Open more and more watches, and measure at each number of them; return the latencies of LISTEN meanwhile."""
     resident: dict[str, float] = {}
+    heard: dict[int, list[float]] = {}
     for watchers in run.plan.watchers:
         for subject in subjects:
             await subject.watchers.ask(watchers=watchers)
@@ -160,11 +165,12 @@ async def _climb(run: Run, samples: Samples, subjects: list[Subject], commits: C
         commits.heard_ms.clear()
         for subject in subjects:
             await measure_deliveries(samples, subject, watchers, run.commits(watchers))
-        _add_latencies(samples, LISTEN, watchers, commits.heard_ms)
+        heard[watchers] = list(commits.heard_ms)
         shown = ", ".join(
             f"{subject.name} {samples[subject.name, 'p50_ms', watchers][-1]:.2f} ms" for subject in subjects
         )
         run.say(f"{turn} {watchers:,} watchers, median from commit to watcher: {shown}")
+    return heard
 
 
 async def measure_deliveries(samples: Samples, subject: Subject, watchers: int, commits: int) -> None:
