@@ -278,11 +278,12 @@ async def test_a_child_that_knows_the_http_door_follows_on_from_where_it_was(
     arguments = (http, "{}") if over_http else (rpc, json.dumps({"http_address": http}))
     async with process(sys.executable, "-c", FOLLOWS_ON, *arguments, str(generations), str(told)) as program:
         await line_with("forked", program)
-        await put(psql, "limits", '{"n": 2}')
         told.touch()
+        # Now its iterator has begun: it has no changes from before.
+        await line_with("1", program)
+        await put(psql, "limits", '{"n": 2}')
         output, _ = await program.communicate()
     assert output.decode().splitlines() == [
-        "1",
         "1 2 2",
         "2 [2] False True 2",
         "this process was forked: what waited for changes before has to begin anew",
