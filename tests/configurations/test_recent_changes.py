@@ -1,55 +1,29 @@
 """Recent changes: what is remembered of the last commits is true, however little of it is kept."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from configsvc.configurations.recent_changes import RecentChanges, identity_of
 from configsvc.domain.commits import Commit, CommitPart, Position, position_after
-from configsvc.domain.models import Configuration, ConfigurationChange, Operation
+from configsvc.domain.models import ConfigurationChange, Operation
 from configsvc.storage.log import RecentCommits, recent_commits
+from tests.domain.changes import NOW, change
 from tests.storage.reading import Session, application, configuration, head
 
-BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 # The configurations that each commit changed; one that is large comes in two parts.
 histories = st.lists(st.lists(st.sampled_from("abcdef"), max_size=5), min_size=1, max_size=30)
 
 
 def commit(revision: int) -> Commit:
-    return Commit(revision=revision, id=1000 + revision, time=BEGIN + timedelta(seconds=revision))
+    return Commit(revision=revision, id=1000 + revision, time=NOW + timedelta(seconds=revision))
 
 
-def change(configuration_id: str) -> ConfigurationChange:
-    one = Configuration(
-        id=configuration_id,
-        application_id="a",
-        application="shop",
-        name=configuration_id,
-        comments="",
-        config=None,
-        schema=None,
-        version=1,
-        revision=0,
-        create_time=BEGIN,
-        update_time=BEGIN,
-        created_by="",
-        updated_by="",
-    )
-    return ConfigurationChange(
-        operation=Operation.UPDATED,
-        configuration=one,
-        config_text=None,
-        content_bytes=0,
-        previous_version=0,
-        previous_application_id="a",
-        previous_application="shop",
-        previous_name=configuration_id,
-        actor="",
-        reason="",
-        request_id="",
-        change_request="",
-    )
+def change_of(configuration_id: str) -> ConfigurationChange:
+    one = change(Operation.UPDATED)
+    return replace(one, configuration=replace(one.configuration, id=configuration_id))
 
 
 def parts(revision: int, changed: list[str]) -> list[CommitPart]:
@@ -59,7 +33,7 @@ def parts(revision: int, changed: list[str]) -> list[CommitPart]:
             commit=commit(revision),
             first=Position(revision=revision, ordinal=2 * number),
             next=Position(revision=revision, ordinal=2) if piece is not pieces[-1] else position_after(revision),
-            changes=tuple(map(change, piece)),
+            changes=tuple(map(change_of, piece)),
             concerns_access=False,
             weight=1,
             more=piece is not pieces[-1],

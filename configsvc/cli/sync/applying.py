@@ -3,7 +3,6 @@
 What is refused although it was checked, as somebody was faster, stops that application alone.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,6 @@ from typing import Any
 
 from configsvc.cli import pb
 from configsvc.cli.failures import CliError, ExitCode
-from configsvc.cli.output import counted
 from configsvc.cli.progress import progress
 from configsvc.cli.session import Session
 from configsvc.cli.sync.checking import ToolsMissingError, check_tree
@@ -21,19 +19,15 @@ from configsvc.cli.sync.naming import SCHEMAS
 from configsvc.cli.sync.planning import plan
 from configsvc.cli.sync.plans import ApplicationPlan, Change, Kind, Plan, PlanOptions
 from configsvc.cli.sync.reading import read_tree
-from configsvc.cli.sync.requests import Part, names_of, origin_of, parts_of, references_of, request_id, schema_parts
+from configsvc.cli.sync.refusals import is_of_one_application, named, outcomes, partly_refused
+from configsvc.cli.sync.requests import Part, origin_of, parts_of, references_of, request_id, schema_parts
 from configsvc.cli.sync.tree import ConfigurationFile, Pin, SchemaFile, Tree
-
-# Reasons that every further call would have, too.
-_OF_EVERY_CALL = frozenset({"EPOCH_CHANGED", "INTERNAL", "UNAUTHENTICATED", "UNSUPPORTED_FIELD"})
 
 Confirm = Callable[[Session, Plan], None]
 Check = Callable[[], None]
 
 # A commit of a thousand writes, or an import of schemas with all that are pinned to them.
 _SECONDS = 120.0
-# The field of a fault, up to the path in the content, or up to another field of the configuration.
-_WRITE = re.compile(r"writes\[(\d+)\](?:\.config(?=[/:]))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,38 +227,14 @@ class _Applier:
                 try:
                     self._apply_application(application)
                 except CliError as error:
-                    if not _is_of_one_application(error):
-                        error.details += self._outcomes(number - len(refused), refused)
+                    if not is_of_one_application(error):
+                        error.details += outcomes(refused, number - len(refused), len(self._applications))
                         raise
                     refused[application.name] = error
                 advance(number + 1, len(self._applications))
         if refused:
-            raise self._partly_refused(refused)
+            raise partly_refused(refused, len(self._applications))
         return self._revision
-
-    def _outcomes(self, applied: int, refused: dict[str, CliError]) -> list[str]:
-        """Return lines about the applications so far."""
-        lines = [f"{name}: {_shown(error)}" for name, error in refused.items()]
-        total = counted(len(self._applications), "application")
-        return [*lines, f"applied {applied} of {total}"] if applied or refused else []
-
-    def _partly_refused(self, refused: dict[str, CliError]) -> CliError:
-        """Return the error at the end: that of the only application, or all of them."""
-        first = next(iter(refused.values()))
-        if len(self._applications) == 1:
-            return first
-        details: list[str] = []
-        for name, error in refused.items():
-            details += (f"{name}: {_shown(error)}", *(f"  {detail}" for detail in error.details))
-        applied = len(self._applications) - len(refused)
-        hints = dict.fromkeys(error.hint for error in refused.values() if error.hint)
-        return CliError(
-            f"{len(refused)} of {counted(len(self._applications), 'application')} refused; {applied} applied",
-            first.code,
-            details=details,
-            hint=" ".join(("Run it again for those that are refused.", *hints)),
-            reason=first.reason,
-        )
 
     def _import_schemas(self, schemas: "list[pb.ImportedSchema]", *, validate_only: bool) -> Any:
         # As the files have them, so that what an editor accepts is accepted. No configuration moves by itself: each
@@ -354,7 +324,7 @@ class _Applier:
         try:
             return self._call(self._calls.sources.ApplySource, request)
         except CliError as error:
-            raise _named(error, plan, request) from None
+            raise named(error, plan, request) from None
 
     def _apply_request(self, identifier: str, etag: str, part: Part, unchanged_since: int) -> "pb.ApplySourceRequest":
         application = pb.ApplicationRef(id=identifier)
@@ -390,31 +360,3 @@ class _Applier:
         # A released source is no commit.
         self._revision = max(self._revision, getattr(answer, "revision", 0))
         return answer
-
-
-def _is_of_one_application(error: CliError) -> bool:
-    """Return true if the service refuses a call for a reason that others need not have."""
-    return bool(error.reason) and error.code is not ExitCode.UNAVAILABLE and error.reason not in _OF_EVERY_CALL
-
-
-def _shown(error: CliError) -> str:
-    return f"{error.text} ({error.reason})"
-
-
-def _named(error: CliError, plan: ApplicationPlan, request: "pb.ApplySourceRequest") -> CliError:
-    """Return an error in the user's words: the service knows the request alone, and counts its writes."""
-    match error.reason:
-        case "PRECONDITION_FAILED":
-            text = f"the application {plan.name} changed since the plan was made"
-            return replace(error, text=text, hint="Make a new plan, which starts from what is there now.")
-        case "BATCH_FAILED":
-            names = names_of(plan, request.writes)
-            details = [_with_key(detail, plan.name, names) for detail in error.details]
-            return replace(error, text=f"the application {plan.name}: {error.text}", details=details)
-        case _:
-            return error
-
-
-def _with_key(detail: str, application: str, names: list[str]) -> str:
-    found = _WRITE.match(detail)
-    return f"{application}/{names[int(found[1])]}: {detail[found.end() :].lstrip(':. ')}" if found else detail
