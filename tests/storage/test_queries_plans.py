@@ -583,7 +583,8 @@ async def test_marks_are_found_by_the_application_and_the_configuration(connecti
     for name, arguments in (
         ("list_marks", (own, None, ids[0], 51)),
         ("marked", (own, ids)),
-        ("unmark", (own, ids)),
+        # To remove 100 of 5,000, PostgreSQL 15 takes the table.
+        ("unmark", (own, ids[:20])),
         ("mark", (own, ids)),
         ("count_marks", (own,)),
     ):
