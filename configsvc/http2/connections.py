@@ -18,11 +18,14 @@ from configsvc.http2.floods import Floods
 from configsvc.http2.framing import framed
 from configsvc.http2.heads import Pairs, head_of
 from configsvc.http2.refusals import HttpRefusedError, RefusedError
-from configsvc.http2.streams import CONNECTION_UNSENT_BYTES, Stream
+from configsvc.http2.streams import Stream
 from configsvc.http2.trailers import RESPONSE, trailers_of
 
 # What the transport is given at once; the rest waits for the next turn of the event loop.
 PIECE_BYTES = 256 * 1024
+# What a connection keeps for a client that does not read, and what it keeps if the client reads other streams.
+CONNECTION_UNSENT_BYTES = 8 * 1024 * 1024
+MOST_UNSENT_BYTES = 2 * CONNECTION_UNSENT_BYTES
 _UNKNOWN_METHOD = Status(code=Code.UNIMPLEMENTED, message="Method not found!")
 
 
@@ -152,10 +155,21 @@ class Connection:
         self.floods.sent()
         self.wake()
 
-    @property
-    def is_full(self) -> bool:
-        """True if the client leaves so much unread that its calls have to wait."""
-        return self.session.queued_body_size() > CONNECTION_UNSENT_BYTES
+    def has_room(self, number: int) -> bool:
+        """Return whether a stream may queue a message.
+
+        If the client leaves much unread, only one whose client reads it may: then what is queued is sent at once.
+        """
+        session = self.session
+        unsent = session.queued_body_size()
+        if unsent <= CONNECTION_UNSENT_BYTES:
+            return True
+        return (
+            unsent <= MOST_UNSENT_BYTES
+            and not session.queued_body_size(number)
+            and session.remote_window_size > 0
+            and session.stream_remote_window_size(number) > 0
+        )
 
     def lose(self) -> None:
         """End all streams: the connection is lost, and its session takes nothing any more."""
@@ -251,13 +265,15 @@ class Connection:
 
     def _begin(self) -> None:
         """Begin the calls that have arrived, unless the client has so much to read that they have to wait."""
-        if self.is_full:
-            return
         arrived, self._arrived = self._arrived, []
         for stream in arrived:
             # Those that were reset in the same batch cost no task.
-            if not stream.closed:
+            if stream.closed:
+                continue
+            if self.has_room(stream.number):
                 stream.start(self._handlers[stream.head.path], self._loop)
+            else:
+                self._arrived.append(stream)
 
 
 def _ignore(_size: int, _stream: int, /) -> None:

@@ -27,9 +27,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-# What a stream and a connection keep for a client that does not read, beside the last message.
+# What a stream keeps for a client that does not read, beside the last message.
 UNSENT_BYTES = 64 * 1024
-CONNECTION_UNSENT_BYTES = 8 * 1024 * 1024
 # A status waits behind messages that its client does not read. After this time its call counts no more, although the
 # client can still read it; then the stream is reset.
 STATUS_LIMIT_SECONDS = 5.0
@@ -226,8 +225,9 @@ class Stream:
         connection.sent()
 
     def _has_room(self) -> bool:
-        queued = self.connection.session.queued_body_size
-        return queued(self.number) <= self._unsent_limit and queued() <= CONNECTION_UNSENT_BYTES
+        connection = self.connection
+        unsent = connection.session.queued_body_size(self.number)
+        return unsent <= self._unsent_limit and connection.has_room(self.number)
 
     async def _next_room(self) -> None:
         self._room = asyncio.get_running_loop().create_future()
@@ -251,7 +251,7 @@ class Stream:
             try:
                 result = await handler(self)
                 # Until its bytes are joined, an answer may share those of others: many calls may have begun at once.
-                while isinstance(result, tuple) and self.connection.is_full:
+                while isinstance(result, tuple) and not self.connection.has_room(self.number):
                     await self._next_room()
             except asyncio.CancelledError:
                 if not self.ended:

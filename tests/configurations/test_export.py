@@ -98,15 +98,16 @@ async def test_messages_of_an_export_are_at_most_1_mib(shop: Service) -> None:
     assert all(message.ByteSize() <= MIB + 100 for message in messages)
 
 
+@pytest.mark.parametrize("transport", ["grpcio", "ngh2"])
 async def test_a_client_that_does_not_read_holds_an_export_up_and_nothing_else(
-    shop: Service, psql: Session, database_url: str
+    transport: str, shop: Service, psql: Session, database_url: str
 ) -> None:
     # The export waits in bounded memory, and without a connection.
     await psql.execute(
         """INSERT INTO configurations (application, name, config)
         SELECT 'shop', 'c' || n, jsonb_build_object('text', repeat('x', 250000)) FROM generate_series(100, 199) AS n"""
     )
-    async with running_service(database_url) as service:
+    async with running_service(database_url, transport=transport) as service:
         stalled = [service.configurations.ExportConfigurations(ExportConfigurationsRequest()) for _ in range(20)]
         streams: list[AsyncIterator[ExportConfigurationsResponse]] = [aiter(call) for call in stalled]
         async with asyncio.timeout(30):
