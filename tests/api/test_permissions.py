@@ -38,7 +38,8 @@ OWN, FOREIGN = "own-application", "for-application"
 PEOPLE = (STRANGER, *people_of(OWN, FOREIGN, None))
 OWNERS = {name: Person(name=f"{name}.editor", role=Role.EDITOR, application=name) for name in (OWN, FOREIGN)}
 METHODS = [method for service in SERVICES for method in service.methods]
-AT_ONCE = 20
+# Few, so that a busy machine still opens each connection to PostgreSQL within its limit.
+AT_ONCE = 8
 
 OK = {grpc.StatusCode.OK}
 # The operations are running, so they cannot be deleted.
