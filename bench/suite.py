@@ -62,6 +62,8 @@ class Group(StrEnum):
     READS = "reads"
     WATCHES = "watches"
     WEB = "web"
+    # Before the groups that add configurations: a client of everything follows them too.
+    CLIENTS = "clients"
     COLD_READS = "cold-reads"
     HISTORY = "history"
     WRITES = "writes"
@@ -69,12 +71,12 @@ class Group(StrEnum):
     IMPORTS = "imports"
     FLOODS = "floods"
     STRICT = "strict"
-    CLIENTS = "clients"
 
 
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], ...]] = {
     Group.READS: (reads.measure,),
     Group.WEB: (web.measure,),
+    Group.CLIENTS: (clients.measure,),
     Group.COLD_READS: (cold_reads.measure, cold_services.measure),
     Group.HISTORY: (history.measure,),
     Group.WRITES: (writes.measure,),
@@ -82,7 +84,6 @@ _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], 
     Group.IMPORTS: (imports.measure,),
     Group.FLOODS: (floods.measure,),
     Group.STRICT: (strict.measure,),
-    Group.CLIENTS: (clients.measure,),
 }
 
 
