@@ -137,6 +137,10 @@ LOCK = $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes -
 # The image installs the first, development the second.
 EXTRAS = --extra server --extra embedded
 
+.PHONY: console
+console: ## build the console of console/ into generated/console (needs npm)
+	@scripts/console.sh
+
 .PHONY: command-line-reference
 command-line-reference: setup ## write docs/reference/command-line.md from the commands
 	@$(BIN)/python scripts/command_line_reference.py

@@ -22,6 +22,7 @@ step "buf breaking" scripts/breaking.sh
 step "generated code" scripts/generated-fresh.sh
 step "OpenAPI" scripts/lint-openapi.sh
 step "Swagger UI" scripts/swagger-ui.sh --check
+step "console" scripts/console.sh --check
 step "stubs of other languages" scripts/stubs.sh
 step "SQL" scripts/lint-sql.sh
 

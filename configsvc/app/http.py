@@ -1,6 +1,7 @@
 """The server of the API over HTTP, built from the settings."""
 
 from collections.abc import Mapping
+from importlib.metadata import version
 from ssl import CERT_NONE, CERT_OPTIONAL, CERT_REQUIRED, SSLContext, VerifyMode
 
 from configsvc.api.methods import Methods
@@ -9,6 +10,7 @@ from configsvc.process.certificates import CertificateFiles
 from configsvc.process.settings import Settings
 from configsvc.process.tls import renewed_context
 from configsvc.web.browsers import BrowserRules
+from configsvc.web.console import ConsoleSettings
 from configsvc.web.health import HealthPages
 from configsvc.web.server import HttpServer, build_http_server
 
@@ -34,6 +36,19 @@ def http_server(
             origins=frozenset(filter(None, settings.cors_origins.split(","))),
             trusts_everybody=settings.auth == "none",
         ),
+        console=_console(settings),
+    )
+
+
+def _console(settings: Settings) -> ConsoleSettings:
+    return ConsoleSettings(
+        version=version("configsvc"),
+        authentication=tuple(sorted(settings.ways)),
+        issuer=settings.oidc_issuer,
+        client_id=settings.console_client_id,
+        audience=settings.oidc_audience,
+        scope=settings.console_scope,
+        origins=tuple(filter(None, settings.console_origins.split(","))),
     )
 
 

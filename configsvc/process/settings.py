@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     oidc_user_claim: Annotated[str, Field(min_length=1)] = "sub"
     oidc_groups_claim: Annotated[str, Field(min_length=1)] = "groups"
     oidc_leeway_seconds: Annotated[float, Field(ge=0, le=300)] = 30.0
+    console_client_id: str = ""
+    console_scope: Annotated[str, Field(min_length=1)] = "openid"
+    console_origins: Annotated[str, AfterValidator(_checked_origins)] = ""
     migrate: bool = True
     drain_delay_seconds: Annotated[float, Field(ge=0, le=3600)] = 0.0
     shutdown_grace_seconds: Annotated[float, Field(ge=0, le=3600)] = 10.0

@@ -11,6 +11,7 @@ from configsvc.api.tenants import TENANT_KEY, TENANT_REFUSED
 from configsvc.domain.errors import ConfigsvcError
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler
+from configsvc.web.console import ConsoleSettings
 from configsvc.web.errors import HTTP_STATUSES, error_body, error_headers
 from configsvc.web.exchange import Exchange, Receive, Scope, Send
 from configsvc.web.health import HealthPages
@@ -30,8 +31,9 @@ class Door:
         handlers: Mapping[MethodDescriptor, Handler],
         health: HealthPages,
         browsers: BrowserRules,
+        console: ConsoleSettings,
     ) -> None:
-        self._pages = Pages()
+        self._pages = Pages(console)
         self._routes = routes
         self._handlers = handlers
         self._health = health

@@ -21,6 +21,7 @@ from configsvc.process.ports import listening_sockets
 from configsvc.web.browsers import BrowserRules
 from configsvc.web.calls import Handler, Requests
 from configsvc.web.connections import Connection
+from configsvc.web.console import ConsoleSettings
 from configsvc.web.door import Door
 from configsvc.web.events import Frames
 from configsvc.web.health import HealthPages
@@ -103,6 +104,7 @@ def build_http_server(
     tls: ssl.SSLContext | None,
     health: HealthPages,
     browsers: BrowserRules,
+    console: ConsoleSettings,
 ) -> HttpServer:
     """Build a server from servicers by service name. Raises StartError."""
     origins = OriginReader(rules.trusted_proxies, methods.admission.authenticator)
@@ -112,7 +114,7 @@ def build_http_server(
         for service in SERVICES
         for method in service.methods
     }
-    app = Door(Routes(SERVICES), handlers, health, browsers)
+    app = Door(Routes(SERVICES), handlers, health, browsers, console)
     return HttpServer(
         connections=Connections(app, rules.most, age_seconds=rules.age_seconds),
         health=health,

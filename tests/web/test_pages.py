@@ -14,7 +14,16 @@ ROOT = Path(__file__).parents[2]
 GENERATED = ROOT / "generated" / "configapi" / "openapi.json"
 DOCS = ROOT / "configsvc" / "web" / "docs"
 OPENAPI = "/api/v1/openapi.json"
-PAGES = ["/docs", "/docs/", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js", "/docs/start.js", OPENAPI]
+PAGES = [
+    "/",
+    "/console.json",
+    "/docs",
+    "/docs/",
+    "/docs/swagger-ui.css",
+    "/docs/swagger-ui-bundle.js",
+    "/docs/start.js",
+    OPENAPI,
+]
 
 
 @pytest.fixture
@@ -43,7 +52,7 @@ async def test_a_page_is_compressed_for_those_who_take_it_and_sent_once(client: 
     assert (head.content, head.headers["content-length"]) == (b"", str(len(plain.content)))
 
 
-@pytest.mark.parametrize("path", [*PAGES, "/"])
+@pytest.mark.parametrize("path", PAGES)
 async def test_a_page_takes_no_other_verb(client: httpx.AsyncClient, path: str) -> None:
     refused = await client.post(path, json={})
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
@@ -56,10 +65,38 @@ async def test_nothing_else_is_served_from_the_folder(client: httpx.AsyncClient,
     assert (await client.get(path)).status_code == 404
 
 
-async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/")
-    assert (answer.status_code, answer.headers["location"]) == (302, "/docs")
-    assert (await client.get("/", follow_redirects=True)).headers["content-type"].startswith("text/html")
+async def test_the_root_is_the_console_and_its_files_are_kept_for_ever(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    assert (page.headers["content-type"], page.headers["cache-control"]) == ("text/html; charset=utf-8", "no-cache")
+    names = re.findall(r'(?:src|href)="(assets/[^"]*)"', page.text)
+    assert len(names) == 3
+    for name in names:
+        file = await client.get(f"/{name}")
+        kept = "no-cache" if name.endswith("icon.svg") else "public, max-age=31536000, immutable"
+        assert (file.status_code, file.headers["cache-control"]) == (200, kept)
+
+
+async def test_the_console_runs_no_foreign_script_and_calls_nobody_but_the_service(client: httpx.AsyncClient) -> None:
+    page = await client.get("/")
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self'; style-src 'self'" in policy
+    assert "connect-src 'self';" in policy
+    assert "unsafe" not in policy
+    assert re.findall(r"<script[^>]*>([^<]*)</script>", page.text) == [""]
+    assert "style=" not in page.text
+
+
+async def test_the_console_is_told_how_to_sign_in_and_may_call_the_provider(database_url: str, tmp_path: Path) -> None:
+    settings = oidc_settings(tmp_path, console_client_id="console", console_origins="https://tokens.example")
+    async with (
+        running_service(database_url, http_listen="127.0.0.1:0", **settings) as service,
+        httpx.AsyncClient(base_url=f"http://{service.http_address}", trust_env=False) as client,
+    ):
+        given = (await client.get("/console.json")).json()
+        assert (given["authentication"], given["client_id"], given["scope"]) == (["oidc"], "console", "openid")
+        policy = (await client.get("/")).headers["content-security-policy"]
+        issuer = given["issuer"].rstrip("/")
+        assert f"connect-src 'self' {issuer} https://tokens.example;" in policy
 
 
 async def test_pages_run_no_script_but_those_of_the_service_and_the_api_none(client: httpx.AsyncClient) -> None:

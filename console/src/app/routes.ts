@@ -1,0 +1,28 @@
+/** The addresses of all screens. */
+import { link, type Parameters } from "./location";
+
+const path = (...parts: string[]) => `/${parts.map((one) => encodeURIComponent(one)).join("/")}`;
+
+export const to = {
+  configurations: (parameters?: Parameters) => link("/configurations", parameters),
+  newConfiguration: (application?: string) => link("/new-configuration", { application }),
+  configuration: (application: string, name: string) => link(path("configurations", application, name)),
+  edit: (application: string, name: string) => link(path("configurations", application, name, "edit")),
+  history: (application: string, name: string, parameters?: Parameters) =>
+    link(path("configurations", application, name, "history"), parameters),
+  blame: (application: string, name: string) => link(path("configurations", application, name, "blame")),
+  applications: () => link("/applications"),
+  application: (name: string) => link(path("applications", name)),
+  past: (application: string, parameters?: Parameters) =>
+    link(path("applications", application, "past"), parameters),
+  schemas: () => link("/schemas"),
+  newSchema: () => link("/new-schema"),
+  schema: (name: string, parameters?: Parameters) => link(path("schemas", name), parameters),
+  migration: (name: string) => link(path("schemas", name, "migrate")),
+  audit: (parameters?: Parameters) => link("/audit", parameters),
+  operations: () => link("/operations"),
+  operation: (name: string) => link(path("operations", name.replace(/^operations\//, ""))),
+  transfer: () => link("/transfer"),
+  access: (parameters?: Parameters) => link("/access", parameters),
+  status: () => link("/status"),
+};
