@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from configsvc.aio import running
 from configsvc.domain.errors import InvalidRequestError, Violation
-from configsvc.web.security_headers import SECURITY_HEADERS
+from configsvc.web.security_headers import SECURITY_HEADERS, SecurityHeaders
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -57,7 +57,7 @@ class Exchange:
         self.headers: list[tuple[bytes, bytes]] = scope["headers"]
         # Headers of the answer, whatever it is.
         self.always: Headers = []
-        self.security = SECURITY_HEADERS
+        self.security: SecurityHeaders = SECURITY_HEADERS
         self.gone = False
         # True once the status line was sent.
         self.started = False
