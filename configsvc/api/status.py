@@ -39,6 +39,7 @@ class ServerServicer:
         version: str,
         *,
         watches_per_caller: int,
+        workers: int,
     ) -> None:
         self._feed = feed
         self._head = head
@@ -46,6 +47,7 @@ class ServerServicer:
         self._large = large
         self._version = version
         self._limits = server_limits(watches_per_caller)
+        self._workers = workers
 
     async def GetServerStatus(self, request: GetServerStatusRequest, caller: Caller) -> GetServerStatusResponse:
         head = await self._head.revision_if_known()
@@ -59,6 +61,7 @@ class ServerServicer:
             head_revision=head or 0,
             server_time=timestamp(datetime.now(UTC)),
             limits=self._limits,
+            worker_count=self._workers,
         )
 
     async def ListWatches(self, request: ListWatchesRequest, caller: Caller) -> ListWatchesResponse:

@@ -163,7 +163,7 @@ def new_servers(settings: Settings, engines: Engines, registry: CollectorRegistr
     reads = Reads(engines.database, engines.feed, engines.cache, encoding, engines.second_level)
     large = LargeAnswers()
     quotas = Quotas(_limits(settings), partial(Slots, engines.database.caller_pools))
-    servicers = _servicers(engines, reads, large, quotas, watches_per_caller=settings.watches_per_caller)
+    servicers = _servicers(settings, engines, reads, large, quotas)
     methods = _methods(settings, engines, quotas, large)
     try:
         servers = _bound_servers(settings, engines, servicers, methods)
@@ -232,12 +232,11 @@ def _authenticator(settings: Settings, tokens: Tokens | None) -> Authenticator:
 
 
 def _servicers(
+    settings: Settings,
     engines: Engines,
     reads: Reads,
     large: LargeAnswers,
     quotas: Quotas,
-    *,
-    watches_per_caller: int,
 ) -> dict[str, object]:
     """Return the servicers by the names of their services."""
     database, writes = engines.database, engines.writes
@@ -271,7 +270,8 @@ def _servicers(
             engines.watches.registry,
             large,
             version("configsvc"),
-            watches_per_caller=watches_per_caller,
+            watches_per_caller=settings.watches_per_caller,
+            workers=settings.workers,
         ),
         "SourceService": SourceServicer(Sources(database, writes, SourceWrites(engines.batches), reads), engines.feed),
     }

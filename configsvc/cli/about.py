@@ -28,6 +28,7 @@ def print_status(session: Session) -> None:
                 ("delivered revision", found.revision),
                 ("first kept revision", found.compacted_revision or "1: the whole history"),
                 ("epoch", found.epoch),
+                ("workers", found.worker_count or "unknown: the server is older than this program"),
                 ("server time", time_text(found.server_time)),
             )
         )

@@ -87,7 +87,7 @@ async def one_of_each(running: Program, address: str) -> AsyncGenerator[dict[int
 async def worker_behind(running: Program, service: Service) -> int:
     """Return the number of the worker that answers a channel, from its log line."""
     before = len(running.events("call"))
-    await service.server.GetServerStatus(GetServerStatusRequest())
+    assert (await service.server.GetServerStatus(GetServerStatusRequest())).worker_count == len(BOTH)
     await running.wait_for("call", times=before + 1)
     return running.events("call")[before]["worker"]
 

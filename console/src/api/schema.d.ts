@@ -2603,6 +2603,11 @@ export interface components {
             limits?: components["schemas"]["ServerLimits"];
             /** @description What this server can do that servers of version 1.0 need not: none so far. Ignore names that you do not know. */
             features?: string[];
+            /**
+             * Format: int32
+             * @description The number of processes that serve this address together, this one included. GetServerStatus and ListWatches show the one that answers.
+             */
+            worker_count?: number;
         };
         /** @description A position in the history: just after a revision. */
         HistoryPosition: {

@@ -56,6 +56,7 @@ class GetServerStatusResponse(_message.Message):
     SERVER_TIME_FIELD_NUMBER: _builtins.int
     LIMITS_FIELD_NUMBER: _builtins.int
     FEATURES_FIELD_NUMBER: _builtins.int
+    WORKER_COUNT_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """The version of the program."""
     epoch: _builtins.str
@@ -72,6 +73,10 @@ class GetServerStatusResponse(_message.Message):
     """
     head_revision: _builtins.int
     """The head of the history, as the database has it now. 0 if the database does not respond."""
+    worker_count: _builtins.int
+    """The number of processes that serve this address together, this one included. GetServerStatus and
+    ListWatches show the one that answers.
+    """
     @_builtins.property
     def feed_lag(self) -> _duration_pb2.Duration:
         """The time since this process last confirmed that it had read the whole log."""
@@ -103,10 +108,11 @@ class GetServerStatusResponse(_message.Message):
         server_time: _timestamp_pb2.Timestamp | None = ...,
         limits: Global___ServerLimits | None = ...,
         features: _abc.Iterable[_builtins.str] | None = ...,
+        worker_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["feed_lag", b"feed_lag", "limits", b"limits", "server_time", b"server_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "features", b"features", "feed_lag", b"feed_lag", "head_revision", b"head_revision", "limits", b"limits", "live", b"live", "revision", b"revision", "server_time", b"server_time", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compacted_revision", b"compacted_revision", "epoch", b"epoch", "features", b"features", "feed_lag", b"feed_lag", "head_revision", b"head_revision", "limits", b"limits", "live", b"live", "revision", b"revision", "server_time", b"server_time", "version", b"version", "worker_count", b"worker_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
