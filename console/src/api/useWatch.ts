@@ -1,5 +1,11 @@
 import { useEffect, useMemo, useRef, useState } from "react";
-import { type Configuration, followConfigurations, type Update, type WatchState } from "./watch";
+import {
+  type Configuration,
+  followConfigurations,
+  type Selection,
+  type Update,
+  type WatchState,
+} from "./watch";
 
 export const MOST_CONFIGURATIONS = 50_000;
 const LIT_MILLISECONDS = 4_000;
@@ -18,9 +24,9 @@ export type Watched = {
   restart: () => void;
 };
 
-/** Follow the configurations that the parameters select, as long as the component is shown. */
-export function useWatch(parameters: Readonly<Record<string, string>>): Watched {
-  const key = JSON.stringify(parameters);
+/** Follow the configurations that are selected, as long as the component is shown. */
+export function useWatch(selection: Selection): Watched {
+  const key = JSON.stringify(selection);
   const [round, setRound] = useState(0);
   const [update, setUpdate] = useState<Update>();
   const [state, setState] = useState<WatchState>({ name: "connecting" });
@@ -32,7 +38,7 @@ export function useWatch(parameters: Readonly<Record<string, string>>): Watched 
     const stop = new AbortController();
     setFailure(undefined);
     followConfigurations({
-      parameters: JSON.parse(key) as Record<string, string>,
+      selection: JSON.parse(key) as Selection,
       signal: stop.signal,
       limit: MOST_CONFIGURATIONS,
       onUpdate: (next) => {

@@ -8,6 +8,12 @@ export type Configuration = Model["Configuration"];
 export type Event = Model["ConfigurationEvent"];
 type Message = Model["WatchConfigurationsResponse"];
 
+/** What a watch selects: the configurations of any of the selectors. */
+export type Selection = {
+  selectors: readonly Model["ConfigurationSelector"][];
+  view: Model["ConfigurationView"];
+};
+
 export type WatchState =
   | { name: "connecting" }
   | { name: "live" }
@@ -18,8 +24,7 @@ export type WatchState =
 export type Update = { rows: ReadonlyMap<string, Configuration>; revision: string; events: readonly Event[] };
 
 export type WatchOptions = {
-  /** The parameters of the watch, such as application, name_prefix, contains. */
-  parameters: Readonly<Record<string, string>>;
+  selection: Selection;
   signal: AbortSignal;
   onUpdate: (update: Update) => void;
   onState: (state: WatchState) => void;
@@ -146,16 +151,17 @@ async function readOnce(options: WatchOptions, view: View, onAlive: () => void):
 }
 
 async function* messages(options: WatchOptions, token: string, signal: AbortSignal): AsyncGenerator<Message> {
-  const parameters = new URLSearchParams({
-    ...options.parameters,
-    "instance.id": "console",
-    "instance.program": "configsvc-console",
-    progress_interval: `${PROGRESS_SECONDS}s`,
-    ...(token ? { resume_token: token } : {}),
-  });
   const bearer = currentToken();
-  const answer = await fetch(`${base}/api/v1/configurations:watch?${parameters}`, {
-    headers: bearer ? { authorization: `Bearer ${bearer}` } : {},
+  const request = {
+    ...options.selection,
+    instance: { id: "console", program: "configsvc-console" },
+    progress_interval: `${PROGRESS_SECONDS}s`,
+    ...(token && { resume_token: token }),
+  };
+  const answer = await fetch(`${base}/api/v1/configurations:watch`, {
+    method: "POST",
+    headers: { "content-type": "application/json", ...(bearer && { authorization: `Bearer ${bearer}` }) },
+    body: JSON.stringify(request),
     signal,
     cache: "no-store",
   });

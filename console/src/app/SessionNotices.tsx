@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { explained } from "../session/provider";
 import { useSession } from "../session/Session";
 
 /** What everybody must know about the session: no authentication, or one that ends. */
@@ -27,7 +28,7 @@ function Ending() {
     setProblem("");
     session
       .renew(stop.signal)
-      .catch((error: Error) => setProblem(error.message))
+      .catch((error: unknown) => setProblem(explained(error)))
       .finally(() => setWaiting(undefined));
   }
 

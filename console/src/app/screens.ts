@@ -11,6 +11,10 @@ const screen = (pattern: string, load: Load): Screen => ({ pattern, component: l
 
 const SCREENS: readonly Screen[] = [
   screen("configurations", () => import("../applications/ConfigurationsScreen")),
+  screen("applications", () => import("../applications/ApplicationsScreen")),
+  screen("applications/:application", () => import("../applications/ApplicationScreen")),
+  screen("status", () => import("../status/StatusScreen")),
+  screen("access", () => import("../access/AccessScreen")),
 ];
 
 /** Return the screen of an address, and the names in it. The first one is shown without an address. */

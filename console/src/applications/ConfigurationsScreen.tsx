@@ -12,17 +12,16 @@ import { counted } from "../parts/words";
 import { useSession } from "../session/Session";
 import { Filters } from "./Filters";
 import { matching } from "./matching";
-import { type ContentFilter, pick, useContentFilter } from "./useContentFilter";
+import { MOST_SELECTORS, selectorsFor } from "./selectors";
+import { type ContentFilter, useContentFilter } from "./useContentFilter";
 
 export default function ConfigurationsScreen() {
   const session = useSession();
   const [parameters, setParameters] = useParameters();
   const query = parameters.get("q") ?? "";
-  const watched = useWatch({
-    view: "CONFIGURATION_VIEW_BASIC",
-    ...pick(parameters, ["application", "name_prefix"]),
-  });
-  const filter = useContentFilter(parameters, watched.revision);
+  const selectors = selectorsFor(session, parameters);
+  const watched = useWatch({ view: "CONFIGURATION_VIEW_BASIC", selectors });
+  const filter = useContentFilter(parameters, selectors, watched.revision);
   const schema = parameters.get("schema");
   const deferred = useDeferredValue(query);
   const rows = useMemo(() => {
@@ -62,7 +61,11 @@ export default function ConfigurationsScreen() {
         </label>
         <Filters parameters={parameters} onChange={setParameters} />
       </search>
-      <Found watched={watched} filter={filter} rows={rows} />
+      {selectors.length > MOST_SELECTORS ? (
+        <Nothing>You have roles for {counted(selectors.length, "application")}: choose one.</Nothing>
+      ) : (
+        <Found watched={watched} filter={filter} rows={rows} />
+      )}
     </>
   );
 }

@@ -1,65 +1,25 @@
-import { useState } from "react";
 import type { Parameters } from "../app/location";
+import { TextFilter } from "../parts/TextFilter";
 
-/** Filters that the service applies: by application, schema and content. */
+/** Filters by application, schema and content. */
 export function Filters(props: { parameters: URLSearchParams; onChange: (changes: Parameters) => void }) {
   const { parameters, onChange } = props;
+  const filter = (name: string) => ({
+    value: parameters.get(name) ?? "",
+    onApply: (text: string) => onChange({ [name]: text }),
+  });
   return (
     <>
-      <Filter label="Application" name="application" parameters={parameters} onChange={onChange} />
-      <Filter label="Schema" name="schema" parameters={parameters} onChange={onChange} />
-      <Filter
+      <TextFilter label="Application" {...filter("application")} />
+      <TextFilter label="Schema" {...filter("schema")} />
+      <TextFilter
         label="Content has"
-        name="contains"
         placeholder='{"replicas": 3}'
         check={faultOfJson}
-        parameters={parameters}
-        onChange={onChange}
+        {...filter("contains")}
       />
-      <Filter
-        label="JSON path"
-        name="json_path"
-        placeholder="$.replicas > 2"
-        parameters={parameters}
-        onChange={onChange}
-      />
+      <TextFilter label="JSON path" placeholder="$.replicas > 2" {...filter("json_path")} />
     </>
-  );
-}
-
-type FilterProps = {
-  label: string;
-  name: string;
-  placeholder?: string;
-  check?: (text: string) => string;
-  parameters: URLSearchParams;
-  onChange: (changes: Parameters) => void;
-};
-
-/** A field whose text takes effect with Enter, or when it is left. */
-function Filter({ label, name, placeholder, check, parameters, onChange }: FilterProps) {
-  const value = parameters.get(name) ?? "";
-  const [text, setText] = useState(value);
-  const [shown, setShown] = useState(value);
-  if (shown !== value) {
-    setShown(value);
-    setText(value);
-  }
-  const fault = text ? (check?.(text) ?? "") : "";
-  const apply = () => fault || text === value || onChange({ [name]: text });
-  return (
-    <label>
-      {label}{" "}
-      <input
-        value={text}
-        placeholder={placeholder}
-        aria-invalid={Boolean(fault)}
-        title={fault}
-        onChange={(event) => setText(event.target.value)}
-        onBlur={apply}
-        onKeyDown={(event) => event.key === "Enter" && apply()}
-      />
-    </label>
   );
 }
 

@@ -1,6 +1,7 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { api, read, readAll } from "../api/client";
 import { MOST_CONFIGURATIONS } from "../api/useWatch";
+import type { Selector } from "./selectors";
 
 const PAGE_SIZE = 1000;
 const BY_CONTENT = ["contains", "json_path"] as const;
@@ -14,14 +15,20 @@ export type ContentFilter = {
 };
 
 /** Ask the service which configurations have a content, again after each revision: a watch cannot filter by it. */
-export function useContentFilter(parameters: URLSearchParams, revision: string): ContentFilter {
-  const chosen = pick(parameters, ["application", "name_prefix", ...BY_CONTENT]);
-  const isOn = BY_CONTENT.some((name) => chosen[name]);
+export function useContentFilter(
+  parameters: URLSearchParams,
+  selectors: readonly Selector[],
+  revision: string,
+): ContentFilter {
+  const content = Object.fromEntries(
+    BY_CONTENT.map((name) => [name, parameters.get(name)]).filter(([, value]) => value),
+  ) as Record<string, string>;
+  const isOn = Object.keys(content).length > 0;
   const found = useQuery({
-    queryKey: ["content-filter", chosen, revision],
+    queryKey: ["content-filter", content, selectors, revision],
     enabled: isOn && revision !== "",
     placeholderData: keepPreviousData,
-    queryFn: () => idsOf(chosen, revision),
+    queryFn: () => idsOf(content, selectors, revision),
   });
   return {
     ids: isOn ? found.data : undefined,
@@ -32,26 +39,30 @@ export function useContentFilter(parameters: URLSearchParams, revision: string):
 }
 
 async function idsOf(
-  chosen: Readonly<Record<string, string>>,
+  content: Readonly<Record<string, string>>,
+  selectors: readonly Selector[],
   revision: string,
 ): Promise<ReadonlySet<string>> {
-  const { items } = await readAll(async (token) => {
-    const query = {
-      ...chosen,
-      view: "CONFIGURATION_VIEW_BASIC" as const,
-      min_revision: revision,
-      page_size: PAGE_SIZE,
-      ...(token ? { page_token: token } : {}),
-    };
-    const page = await read(api.GET("/api/v1/configurations", { params: { query } }));
-    return { items: page.configurations ?? [], next: page.next_page_token };
-  }, MOST_CONFIGURATIONS);
-  return new Set(items.map((one) => one.id ?? ""));
+  const ids = new Set<string>();
+  for (const selector of selectors) {
+    const { items } = await readAll((token) => page(content, selector, revision, token), MOST_CONFIGURATIONS);
+    for (const one of items) ids.add(one.id ?? "");
+  }
+  return ids;
 }
 
-/** Return the parameters of these names that are set. */
-export function pick(parameters: URLSearchParams, names: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    names.map((name) => [name, parameters.get(name) ?? ""]).filter(([, value]) => value),
-  );
+async function page(content: object, selector: Selector, revision: string, token: string | undefined) {
+  const { application, name_prefix } = selector;
+  const query = {
+    ...content,
+    ...(application?.id && { "application.id": application.id }),
+    ...(application?.name && { application: application.name }),
+    ...(name_prefix && { name_prefix }),
+    view: "CONFIGURATION_VIEW_BASIC" as const,
+    min_revision: revision,
+    page_size: PAGE_SIZE,
+    ...(token && { page_token: token }),
+  };
+  const answer = await read(api.GET("/api/v1/configurations", { params: { query } }));
+  return { items: answer.configurations ?? [], next: answer.next_page_token };
 }

@@ -4,6 +4,7 @@ import { createContext, type ReactNode, useCallback, useContext, useEffect, useS
 import { api, type Model, read } from "../api/client";
 import { Busy, ErrorNotice } from "../parts/notices";
 import {
+  explained,
   finishSignIn,
   isReturning,
   leaveForSignIn,
@@ -68,7 +69,7 @@ function WithSettings({ settings, children }: { settings: Settings; children: Re
     if (!needsToken || currentToken()) return;
     start(settings)
       .then((tokens) => tokens && hold(tokens))
-      .catch((error: unknown) => setProblem(error instanceof Error ? error.message : String(error)))
+      .catch((error: unknown) => setProblem(explained(error)))
       .finally(() => setLeaving(false));
   }, [needsToken, settings, hold]);
 

@@ -1,5 +1,5 @@
 import { type FormEvent, useId, useState } from "react";
-import { claimsOf, leaveForSignIn, type Tokens } from "./provider";
+import { claimsOf, explained, leaveForSignIn, type Tokens } from "./provider";
 import type { Settings } from "./settings";
 
 /** The page for callers without a token. */
@@ -19,7 +19,7 @@ export function SignInPage(props: {
       onTokens({ token, expires: (claimsOf(token)?.exp ?? Number.NaN) * 1000, refresh: undefined, hash: "" });
   }
 
-  const leave = () => leaveForSignIn(settings).catch((error: Error) => setFailure(error.message));
+  const leave = () => leaveForSignIn(settings).catch((error: unknown) => setFailure(explained(error)));
   return (
     <main className="sign-in">
       <h1>configsvc</h1>

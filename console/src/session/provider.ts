@@ -31,7 +31,7 @@ export async function signInBeside(settings: Settings, signal: AbortSignal): Pro
 /** Whether this page is what the provider came back to. */
 export function isReturning(): boolean {
   const parameters = new URLSearchParams(location.search);
-  return parameters.has("state") && (parameters.has("code") || parameters.has("error"));
+  return (parameters.has("state") && parameters.has("code")) || parameters.has("error");
 }
 
 /** Pass the answer to the page that opened this window. Return false if this window was not opened for a sign-in. */
@@ -49,6 +49,15 @@ export async function finishSignIn(settings: Settings): Promise<Tokens> {
   if (!stored)
     throw new Error("this sign-in was begun in another tab, or was finished before: sign in again");
   return exchanged(settings, new URL(location.href), JSON.parse(stored) as Pending);
+}
+
+/** Return why a sign-in failed, in the words of the provider if it has said something. */
+export function explained(error: unknown): string {
+  if (error instanceof oauth.ResponseBodyError) {
+    return [error.error, error.error_description].filter(Boolean).join(": ");
+  }
+  if (error instanceof TypeError) return "the provider does not respond, or does not let this page call it";
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** Return a new token for a refresh token. */
@@ -102,6 +111,8 @@ async function authorizationUrl(
 }
 
 async function exchanged(settings: Settings, address: URL, pending: Pending): Promise<Tokens> {
+  // Some providers leave the state out of errors.
+  if (address.searchParams.has("error")) throw new Error(refusal(address.searchParams));
   const [server, client] = await discovered(settings);
   const parameters = oauth.validateAuthResponse(server, client, address, pending.state);
   const answer = await oauth.authorizationCodeGrantRequest(
@@ -117,6 +128,10 @@ async function exchanged(settings: Settings, address: URL, pending: Pending): Pr
     expectedNonce: pending.nonce,
   });
   return { ...suitable(settings, tokens), refresh: tokens.refresh_token, hash: pending.hash };
+}
+
+function refusal(parameters: URLSearchParams): string {
+  return [parameters.get("error"), parameters.get("error_description")].filter(Boolean).join(": ");
 }
 
 /** Return the token of an answer that is meant for the service: providers put its audience into one or the other. */
