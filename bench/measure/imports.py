@@ -13,8 +13,8 @@ from google.longrunning.operations_proto_pb2 import Operation, WaitOperationRequ
 
 from bench.loads import messages
 from bench.peers.processes import Running
-from bench.plan import Run
-from bench.report.results import Row, figures, percentile, row
+from bench.plan import Run, Transport
+from bench.report.results import Row, Target, figures, percentile, row
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_pb2 import ConfigurationKey
 from configapi.v1.configuration_service_pb2 import (
@@ -26,32 +26,39 @@ from configapi.v1.configuration_service_pb2_grpc import ConfigurationServiceStub
 from configapi.v1.operation_service_pb2 import ImportConfigurationsResult
 
 MESSAGE_ITEMS = 500
+LEAST = Target(at="least", bound=8000)
 READ_PAUSE_SECONDS = 0.005
 WAIT_SECONDS = 60
 
 Samples = defaultdict[str, tuple[float, ...]]
 
 
-async def measure(run: Run) -> tuple[Row, ...]:
+async def measure(run: Run, transport: Transport) -> tuple[Row, ...]:
     """Return the rows of imports."""
     samples: Samples = defaultdict(tuple)
     async with (
-        run.service() as server,
+        run.service(*transport.flags) as server,
         grpc.aio.insecure_channel(server.address) as channel,
     ):
         for repetition in range(run.plan.repetitions):
             await _measure_once(run, server, channel, repetition, samples)
             rate = samples["rate"][-1]
-            run.say(f"{repetition + 1}/{run.plan.repetitions} import: {rate:,.0f} configurations/s")
+            run.say(f"{repetition + 1}/{run.plan.repetitions} import{transport.title}: {rate:,.0f} configurations/s")
     figure = figures(samples, {})
-    title = f"import of {run.plan.imported:,} configurations"
+    title = f"import of {run.plan.imported:,} configurations{transport.title}"
     return (
-        row("import", f"{title}, atomic", "configurations/s", figure("rate"), by="value"),
-        row("import_memory", f"{title}: most memory, with the other process", "KiB", figure("memory"), by="value"),
+        row(f"import{transport.key}", f"{title}, atomic", "configurations/s", figure("rate"), by="value", target=LEAST),
+        row(
+            f"import_memory{transport.key}",
+            f"{title}: most memory, with the other process",
+            "KiB",
+            figure("memory"),
+            by="value",
+        ),
         *(
             row(
-                f"import_read_p{percent}",
-                f"GetConfiguration meanwhile, p{percent}",
+                f"import_read_p{percent}{transport.key}",
+                f"GetConfiguration meanwhile, p{percent}{transport.title}",
                 "ms",
                 figure(f"p{percent}"),
                 limit=("before", figure(f"p{percent} before")),

@@ -23,7 +23,8 @@ async def connected(url: str, *, limit_seconds: float = LIMIT_SECONDS) -> AsyncG
 
 
 async def database_beside(url: str, name: str) -> str:
-    """Create a database on the same server, and so with the same durability, and return its URL."""
+    """Create an empty database on the same server, and so with the same durability, and return its URL."""
     async with connected(url) as connection:
+        await connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         await connection.execute(f'CREATE DATABASE "{name}"')
     return urlunsplit(urlsplit(url)._replace(path=f"/{name}"))

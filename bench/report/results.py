@@ -44,7 +44,7 @@ class Target:
 class Row:
     """One line of the table. `compared` is ours / limit (ratio), ours - limit (difference) or ours (value).
 
-    `taken` is the time of an earlier run, if the row comes from one.
+    `taken` is the day of an earlier run, if the row comes from one.
     """
 
     key: str
@@ -142,9 +142,15 @@ def completed(new: Results, earlier: Results) -> Results:
     """Return the new results with the earlier rows that were not measured again; never mix a quick run with another."""
     if new.quick != earlier.quick:
         return new
-    kept = {row.key: replace(row, taken=row.taken or earlier.taken) for row in earlier.rows}
+    kept = {row.key: replace(row, taken=_other_day(row.taken or earlier.taken, new.taken)) for row in earlier.rows}
     rows = kept | {row.key: row for row in new.rows}
     return replace(new, rows=tuple(rows.values()), curves=new.curves or earlier.curves)
+
+
+def _other_day(taken: str, now: str) -> str:
+    """Return the day of a time if it is another one than that of now; otherwise empty."""
+    day = taken[:10]
+    return "" if day == now[:10] else day
 
 
 _results = TypeAdapter(Results)
