@@ -1769,7 +1769,7 @@ export interface components {
             name?: string;
         };
         /** @description The request message for [Operations.CancelOperation][google.longrunning.Operations.CancelOperation]. */
-        CancelOperationBody: Record<string, never>;
+        CancelOperationBody: Record<string, unknown>;
         /** @description A change of one resource by one commit. */
         Change: {
             /**
@@ -1839,7 +1839,7 @@ export interface components {
         /** @description The request of CheckSchemaVersion. */
         CheckSchemaVersionBody: {
             /** @description The JSON Schema: at most 1 MiB and 32 levels. Required. Exactly one is set. */
-            document: Record<string, never>;
+            document: Record<string, unknown>;
             /** @description The treatment of objects that do not state whether they accept other properties. */
             closing?: components["schemas"]["Closing"];
             /**
@@ -1912,7 +1912,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description The content: a JSON object of at most 256 KiB (as compact JSON in UTF-8) and 32 levels. Numbers must be between -(2^53-1) and 2^53-1. NaN, infinities and the character U+0000 are rejected. Whole numbers stay integers. A member must not begin with $configsvc, which is reserved. Not set in view BASIC, for a deletion, and in events with EFFECT_REMOVE. */
-            config?: Record<string, never>;
+            config?: Record<string, unknown>;
             /** @description The schema version that config satisfies. Not set: none. */
             schema?: components["schemas"]["SchemaVersionRef"];
             /**
@@ -1961,7 +1961,7 @@ export interface components {
              */
             update_mask?: string;
             /** @description A JSON merge patch (RFC 7396): it replaces members, and null removes a member. */
-            merge_patch?: Record<string, never>;
+            merge_patch?: Record<string, unknown>;
             /** @description A JSON Patch (RFC 6902): a list of operations. */
             json_patch?: unknown[];
             /**
@@ -2036,7 +2036,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description The content: see Configuration.content. Required; it may be empty. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description The schema version to pin the configuration to; version 0: the newest. Not set: none. */
             schema?: components["schemas"]["SchemaVersionRef"];
             /**
@@ -2075,7 +2075,7 @@ export interface components {
             /** @description Select configurations pinned to this schema version; version 0: any version of the schema. Not set: all configurations. */
             schema?: components["schemas"]["SchemaVersionRef"];
             /** @description Select configurations whose content contains this object (PostgreSQL's jsonb @>): it has every given member with the same value at the same path. Elements of arrays match in any order. */
-            contains?: Record<string, never>;
+            contains?: Record<string, unknown>;
             /** @description Select configurations whose content satisfies this predicate, a subset of SQL/JSON path in lax mode: $.replicas > 3. At most 1,024 characters. docs/reference/json-path.md has the grammar. Empty: any content. */
             json_path?: string;
         };
@@ -2146,7 +2146,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description The content: see Configuration.content. Required; it may be empty. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description The schema version to pin the configuration to; version 0: the newest. Not set: none. */
             schema?: components["schemas"]["SchemaVersionRef"];
             /** @description The reason for the change, kept in the history: at most 1,024 characters. */
@@ -2167,7 +2167,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description The content: see Configuration.content. Required; it may be empty. */
-            config: Record<string, never>;
+            config: Record<string, unknown>;
             /** @description The schema version to pin the configuration to; version 0: the newest. Not set: none. */
             schema?: components["schemas"]["SchemaVersionRef"];
             /** @description The reason for the change, kept in the history: at most 1,024 characters. */
@@ -2188,7 +2188,7 @@ export interface components {
             /** @description The application that the role is for. */
             application?: components["schemas"]["ApplicationRef"];
             /** @description The role is for all applications, including future ones. */
-            all_applications?: Record<string, never>;
+            all_applications?: Record<string, unknown>;
             /** @description The reason for the change, kept in the history: at most 1,024 characters. */
             reason?: string;
             /** @description A UUID or ULID that the caller chooses. Repeating a request with the same id within 24 hours changes nothing and returns the first response. A different request with the same id fails with FAILED_PRECONDITION. */
@@ -2205,7 +2205,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description The JSON Schema: at most 1 MiB and 32 levels. Required. Exactly one is set. */
-            document: Record<string, never>;
+            document: Record<string, unknown>;
             /** @description The treatment of objects that do not state whether they accept other properties. */
             closing?: components["schemas"]["Closing"];
             /** @description The reason for the change, kept in the history: at most 1,024 characters. */
@@ -2241,7 +2241,7 @@ export interface components {
         /** @description The request of CreateSchemaVersion. */
         CreateSchemaVersionBody: {
             /** @description The JSON Schema: at most 1 MiB and 32 levels. Required. Exactly one is set. */
-            document: Record<string, never>;
+            document: Record<string, unknown>;
             /** @description The treatment of objects that do not state whether they accept other properties. */
             closing?: components["schemas"]["Closing"];
             /** @description The effect on pinned configurations. */
@@ -2722,7 +2722,7 @@ export interface components {
             /** @description Free text for people: at most 1,024 characters. */
             comments?: string;
             /** @description Exactly one is set. */
-            document: Record<string, never>;
+            document: Record<string, unknown>;
         };
         /** @description The response of ListApplications. */
         ListApplicationsResponse: {
@@ -2932,11 +2932,11 @@ export interface components {
             /** @description Move only these configurations: by application, name_prefix and names; the other parts are refused. */
             selector?: components["schemas"]["ConfigurationSelector"];
             /** @description Move the configurations of all applications. */
-            all_configurations?: Record<string, never>;
+            all_configurations?: Record<string, unknown>;
             /** @description A JSON Patch (RFC 6902): a list of operations. */
             json_patch?: unknown[];
             /** @description A JSON merge patch (RFC 7396). */
-            merge_patch?: Record<string, never>;
+            merge_patch?: Record<string, unknown>;
             /** @description Move the configurations that can be moved, and list the others as failed. Otherwise, if one cannot be moved, none is. */
             valid_only?: boolean;
             /** @description The reason for the change, kept in the history: at most 1,024 characters. */
@@ -3011,9 +3011,9 @@ export interface components {
             /** @description The faults of its content: the first 100, and fewer rather than exceed 3 MiB. */
             faults?: components["schemas"]["ContentFault"][];
             /** @description In a dry run of MigrateConfigurations: the content before the migration. */
-            before?: Record<string, never>;
+            before?: Record<string, unknown>;
             /** @description In a dry run of MigrateConfigurations: the content after the migration. */
-            after?: Record<string, never>;
+            after?: Record<string, unknown>;
             /**
              * Format: int64
              * @description The number of faults of its content that were found: the search ends after 100.
@@ -3281,7 +3281,7 @@ export interface components {
             /** @description The application that the role is for. */
             application?: components["schemas"]["BoundApplication"];
             /** @description The role is for all applications, including future ones. */
-            all_applications?: Record<string, never>;
+            all_applications?: Record<string, unknown>;
             /**
              * Format: int64
              * @description The revision of the commit that created it. 0 in the response to a validate_only request.
@@ -3427,7 +3427,7 @@ export interface components {
              */
             version?: string;
             /** @description The JSON Schema, including the additions. Not set in view BASIC. */
-            document?: Record<string, never>;
+            document?: Record<string, unknown>;
             /**
              * Format: int64
              * @description The revision of the commit that created it. 0 in the response to a validate_only request.
@@ -3663,7 +3663,7 @@ export interface components {
              */
             update_mask?: string;
             /** @description A JSON merge patch (RFC 7396): it replaces members, and null removes a member. */
-            merge_patch?: Record<string, never>;
+            merge_patch?: Record<string, unknown>;
             /** @description A JSON Patch (RFC 6902): a list of operations. */
             json_patch?: unknown[];
             /**
@@ -4895,7 +4895,7 @@ export interface operations {
                  *       "replicas": 5
                  *     }
                  */
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -5062,14 +5062,14 @@ export interface operations {
                  *       "tls": null
                  *     }
                  */
-                "application/merge-patch+json": Record<string, never>;
+                "application/merge-patch+json": Record<string, unknown>;
                 /**
                  * @example {
                  *       "replicas": 5,
                  *       "tls": null
                  *     }
                  */
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
                 /**
                  * @example [
                  *       {
@@ -5238,7 +5238,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -5360,8 +5360,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/merge-patch+json": Record<string, never>;
-                "application/json": Record<string, never>;
+                "application/merge-patch+json": Record<string, unknown>;
+                "application/json": Record<string, unknown>;
                 "application/json-patch+json": {
                     /** @enum {string} */
                     op: "add" | "remove" | "replace" | "move" | "copy" | "test";
@@ -5501,7 +5501,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": Record<string, unknown>;
             };
         };
         responses: {
@@ -5621,8 +5621,8 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/merge-patch+json": Record<string, never>;
-                "application/json": Record<string, never>;
+                "application/merge-patch+json": Record<string, unknown>;
+                "application/json": Record<string, unknown>;
                 "application/json-patch+json": {
                     /** @enum {string} */
                     op: "add" | "remove" | "replace" | "move" | "copy" | "test";
@@ -6986,7 +6986,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -7026,7 +7026,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             400: components["responses"]["BadRequest"];
@@ -8346,7 +8346,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
             /** @description Not now. */
@@ -8355,7 +8355,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": Record<string, never>;
+                    "application/json": Record<string, unknown>;
                 };
             };
         };

@@ -5,7 +5,8 @@ const path = (...parts: string[]) => `/${parts.map((one) => encodeURIComponent(o
 
 export const to = {
   configurations: (parameters?: Parameters) => link("/configurations", parameters),
-  newConfiguration: (application?: string) => link("/new-configuration", { application }),
+  newConfiguration: (application?: string, more: Parameters = {}) =>
+    link("/new-configuration", { application, ...more }),
   configuration: (application: string, name: string) => link(path("configurations", application, name)),
   edit: (application: string, name: string) => link(path("configurations", application, name, "edit")),
   history: (application: string, name: string, parameters?: Parameters) =>

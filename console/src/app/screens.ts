@@ -11,6 +11,12 @@ const screen = (pattern: string, load: Load): Screen => ({ pattern, component: l
 
 const SCREENS: readonly Screen[] = [
   screen("configurations", () => import("../applications/ConfigurationsScreen")),
+  screen("configurations/:application/:name", () => import("../configuration/ConfigurationScreen")),
+  screen("configurations/:application/:name/edit", () => import("../configuration/EditScreen")),
+  screen("configurations/:application/:name/history", () => import("../history/HistoryScreen")),
+  screen("configurations/:application/:name/blame", () => import("../history/BlameScreen")),
+  screen("audit", () => import("../audit/AuditScreen")),
+  screen("new-configuration", () => import("../configuration/NewScreen")),
   screen("applications", () => import("../applications/ApplicationsScreen")),
   screen("applications/:application", () => import("../applications/ApplicationScreen")),
   screen("status", () => import("../status/StatusScreen")),

@@ -1,1 +1,0 @@
-import{b as t,d as n}from"./part-ZQCA7UIS.js";var o=t(n(),1);function i({pages:e}){return e.hasNextPage?(0,o.jsx)("button",{type:"button",disabled:e.isFetchingNextPage,onClick:()=>{e.fetchNextPage()},children:e.isFetchingNextPage?"Reading more \u2026":"Show more"}):null}export{i as a};

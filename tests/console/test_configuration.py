@@ -1,0 +1,171 @@
+"""A configuration in the console: shown, edited as a form and as text, published, merged, deleted and restored."""
+
+import json
+
+import pytest
+from playwright.async_api import Browser, Locator, Page, expect
+
+from configapi.v1.schema_pb2 import SchemaVersionRef
+from configapi.v1.schema_service_pb2 import CreateSchemaRequest
+from tests.api.calls import content, create, get, patch
+from tests.console.chromium import AXE, Console, console_of
+from tests.service import Service, struct
+
+pytestmark = pytest.mark.timeout(120)
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "replicas": {"type": "integer", "minimum": 1, "default": 7},
+        "name": {"type": "string"},
+        "tls": {"type": "object", "properties": {"port": {"type": "integer"}}},
+    },
+    "required": ["replicas"],
+}
+
+
+async def limits(http: Service, **config: object) -> None:
+    """Create the schema limits, and shop/web with it."""
+    await http.schemas.CreateSchema(CreateSchemaRequest(name="limits", document=struct(SCHEMA)))
+    pin = SchemaVersionRef(schema="limits")
+    await create(http, "web", dict(config) or {"replicas": 3}, schema=pin, reason="first steps")  # pyright: ignore[reportArgumentType]
+
+
+def text_of(page: Page) -> Locator:
+    return page.get_by_role("textbox", name="Content as JSON")
+
+
+async def type_text(page: Page, text: str) -> None:
+    """Replace the text of the editor."""
+    await text_of(page).click()
+    await page.keyboard.press("ControlOrMeta+a")
+    await page.keyboard.insert_text(text)
+
+
+async def publish(page: Page, reason: str) -> None:
+    await page.get_by_role("button", name="Publish …").click()
+    await page.get_by_label("Reason").fill(reason)
+    await page.get_by_role("button", name="Publish", exact=True).click()
+
+
+async def test_a_change_in_the_form_is_shown_before_it_is_published_with_its_reason(
+    http: Service, console: Console
+) -> None:
+    await limits(http)
+    page = console.page
+    await console.open("/configurations/shop/web")
+    await expect(page.get_by_text("first steps")).to_be_visible()
+    await expect(page.get_by_text("limits, version 1")).to_be_visible()
+    await page.keyboard.press("e")
+    await page.get_by_label("replicas").fill("5")
+    await expect(text_of(page)).to_contain_text('"replicas": 5')
+    await expect(page.get_by_text("The service accepts this content")).to_be_visible()
+    await page.get_by_role("button", name="Publish …").click()
+    dialog = page.get_by_role("dialog")
+    await expect(dialog.get_by_text("version 1", exact=True)).to_be_visible()
+    await expect(dialog.locator(".cm-changedLine").first).to_contain_text("3")
+    await page.get_by_label("Reason").fill("more load")
+    await page.get_by_label("Change request").fill("OPS-7")
+    await page.get_by_role("button", name="Publish", exact=True).click()
+    await expect(page.get_by_text("more load (OPS-7)")).to_be_visible()
+    # The form has added no default, and no member that nobody filled in.
+    assert content((await get(http, "web")).config) == {"replicas": 5}
+
+
+async def test_faults_are_shown_at_the_field_and_at_the_line_and_cannot_be_published(
+    http: Service, console: Console
+) -> None:
+    await limits(http)
+    page = console.page
+    await console.open("/configurations/shop/web/edit")
+    await type_text(page, json.dumps({"replicas": 0, "tls": {"port": "x"}}, indent=2))
+    alert = page.get_by_role("main").get_by_role("alert")
+    await expect(alert).to_contain_text("2 faults")
+    await expect(alert).to_contain_text("/tls/port")
+    await expect(page.locator(".schema-form .text-danger")).to_have_count(2)
+    await expect(page.locator(".cm-lintRange-error")).to_have_text(['"replicas": 0', '"port": "x"'])
+    await expect(page.get_by_role("button", name="Publish …")).to_be_disabled()
+    await type_text(page, '{"replicas": }')
+    await expect(alert).to_contain_text("This is not JSON")
+    await expect(page.get_by_text("The form shows the content again")).to_be_visible()
+
+
+async def test_two_browsers_that_change_one_configuration_end_with_both_changes(
+    http: Service, browser: Browser, console: Console
+) -> None:
+    await limits(http, replicas=3, name="old")
+    async with console_of(browser, console.origin) as other:
+        for tab in (console, other):
+            await tab.open("/configurations/shop/web/edit")
+            await expect(text_of(tab.page)).to_contain_text('"replicas": 3')
+        await type_text(other.page, json.dumps({"replicas": 4, "name": "theirs"}))
+        await publish(other.page, "theirs")
+        await expect(other.page.get_by_text("theirs").first).to_be_visible()
+        page = console.page
+        await type_text(page, json.dumps({"replicas": 3, "name": "mine", "tls": {"port": 443}}))
+        await publish(page, "mine")
+        await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Somebody changed it meanwhile")
+        await page.get_by_role("button", name="Merge both changes").click()
+        dialog = page.get_by_role("dialog")
+        await expect(dialog).to_contain_text("because: theirs")
+        await expect(dialog.get_by_role("group", name="/name")).to_contain_text('It was "old"')
+        await dialog.get_by_label('mine: "mine"').check()
+        await page.get_by_role("button", name="Go on with the merged content").click()
+        await publish(page, "merged")
+        await expect(page.get_by_text("merged").first).to_be_visible()
+    merged = content((await get(http, "web")).config)
+    assert merged == {"replicas": 4, "name": "mine", "tls": {"port": 443}}
+
+
+async def test_a_draft_outlives_its_screen_and_says_when_somebody_else_publishes(
+    http: Service, console: Console
+) -> None:
+    await create(http, "web", {"n": 1})
+    page = console.page
+    await console.open("/configurations/shop/web/edit")
+    await expect(page.get_by_text("because it has no schema")).to_be_visible()
+    await type_text(page, '{"n": 2}')
+    await page.get_by_role("link", name="shop/web").click()
+    await expect(page.get_by_role("link", name="Go on with your draft")).to_be_visible()
+    await patch(http, "web", {"m": 1}, reason="meanwhile")
+    await expect(page.get_by_text("meanwhile")).to_be_visible()
+    await page.get_by_role("link", name="Go on with your draft").click()
+    await expect(text_of(page)).to_contain_text('{"n": 2}')
+    await expect(page.get_by_text("Version 2 was published since you began")).to_be_visible()
+    await page.get_by_role("button", name="Discard").click()
+    await expect(page.get_by_role("link", name="Edit", exact=True)).to_be_visible()
+
+
+async def test_a_configuration_is_created_copied_renamed_deleted_and_restored(http: Service, console: Console) -> None:
+    page = console.page
+    await console.open("/new-configuration?application=shop")
+    await page.get_by_label("Name", exact=True).fill("team/web")
+    await type_text(page, '{"n": 1}')
+    await page.get_by_label("Reason").fill("new")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_role("heading", name="shop/team/web")).to_be_visible()
+    await page.get_by_role("button", name="Copy").click()
+    await expect(page.get_by_label("Name", exact=True)).to_have_value("team/web-copy")
+    await page.get_by_role("button", name="Create").click()
+    await expect(page.get_by_role("heading", name="shop/team/web-copy")).to_be_visible()
+    await page.get_by_role("button", name="Rename, comment, pin").click()
+    await page.get_by_label("Name", exact=True).fill("copy")
+    await page.get_by_role("button", name="Change", exact=True).click()
+    await expect(page.get_by_role("heading", name="shop/copy")).to_be_visible()
+    await page.get_by_role("button", name="Delete").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    await expect(page.get_by_text("It was deleted")).to_be_visible()
+    await page.get_by_role("button", name="Undelete …").click()
+    await page.get_by_role("button", name="Undelete", exact=True).click()
+    await expect(page.get_by_role("link", name="Edit", exact=True)).to_be_visible()
+    assert content((await get(http, "copy")).config) == {"n": 1}
+
+
+@pytest.mark.skipif(not AXE.exists(), reason="needs the packages of the console: make console")
+async def test_axe_finds_nothing(http: Service, console: Console) -> None:
+    await limits(http, replicas=3, tls={"port": 1})
+    for scheme in ("light", "dark"):
+        await console.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+        for address in ("/configurations/shop/web", "/configurations/shop/web/edit", "/new-configuration"):
+            await console.open(address)
+            await expect(console.page.locator(".cm-content")).to_be_visible()
+            assert await console.axe() == [], (scheme, address)
