@@ -6,7 +6,7 @@ import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { useSession } from "../session/Session";
-import { type JsonObject, written } from "./content";
+import { isSameText, type JsonObject, written } from "./content";
 import { draftKey, useDraft } from "./drafts";
 import { Editing } from "./Editing";
 import type { SchemaDocument } from "./formable";
@@ -52,7 +52,7 @@ function Editor({
     [application, name],
   );
   const faults = useFaults(draft.text, check);
-  const isChanged = draft.text !== draft.base;
+  const isChanged = !isSameText(draft.text, draft.base);
   const isPublishable =
     isChanged && faults.isChecked && !faults.syntax && !faults.faults.length && !faults.error;
 

@@ -9,9 +9,10 @@ import type {
   UiSchema,
   ValidatorType,
 } from "@rjsf/utils";
-import { useMemo, useRef } from "react";
+import { useEffect, useMemo, useRef } from "react";
 import { type JsonObject, pathOf } from "./content";
 import type { SchemaDocument } from "./formable";
+import { withChange } from "./formChanges";
 import type { Fault } from "./useFaults";
 
 type Props = {
@@ -22,19 +23,17 @@ type Props = {
 };
 
 export default function SchemaForm({ document, content, faults, onChange }: Props) {
-  const isTouched = useRef(false);
-  const touch = () => {
-    isTouched.current = true;
-  };
+  const form = useRef<Form>(null);
+  // The form as it was before a change.
+  const before = useRef<JsonObject>(undefined);
+  useEffect(() => {
+    before.current = form.current?.state.formData as JsonObject;
+  });
   const errors = useMemo(() => errorSchema(faults), [faults]);
   return (
-    <div
-      className="schema-form"
-      onPointerDownCapture={touch}
-      onKeyDownCapture={touch}
-      onChangeCapture={touch}
-    >
+    <div className="schema-form">
       <Form
+        ref={form}
         schema={document as RJSFSchema}
         uiSchema={UI}
         formData={content}
@@ -48,8 +47,9 @@ export default function SchemaForm({ document, content, faults, onChange }: Prop
         tagName="div"
         idPrefix="form"
         onChange={({ formData }) => {
-          // Whatever the form would add on its own is not a change.
-          if (isTouched.current) onChange(formData as JsonObject);
+          if (!before.current) return;
+          onChange(withChange(content, before.current, formData as JsonObject) as JsonObject);
+          before.current = formData as JsonObject;
         }}
       />
     </div>

@@ -41,6 +41,12 @@ export function isSame(a: Json | undefined, b: Json | undefined): boolean {
   );
 }
 
+/** Return whether two texts have the same content, however it is laid out. */
+export function isSameText(a: string, b: string): boolean {
+  const [first, second] = [parsed(a), parsed(b)];
+  return a === b || ("content" in first && "content" in second && isSame(first.content, second.content));
+}
+
 /** Return a JSON Pointer (RFC 6901) to a path. */
 export function pointer(path: readonly (string | number)[]): string {
   return path.map((one) => `/${String(one).replaceAll("~", "~0").replaceAll("/", "~1")}`).join("");
