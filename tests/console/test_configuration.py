@@ -7,12 +7,13 @@ from playwright.async_api import Browser, Locator, Page, expect
 
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
+from configsvc.domain.content import JsonObject
 from tests.api.calls import content, create, get, patch
 from tests.console.chromium import AXE, Console, console_of
 from tests.service import Service, struct
 
 pytestmark = pytest.mark.timeout(120)
-SCHEMA = {
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "replicas": {"type": "integer", "minimum": 1, "default": 7},

@@ -12,12 +12,13 @@ from configapi.v1.schema_service_pb2 import (
     CreateSchemaRequest,
     CreateSchemaVersionRequest,
 )
+from configsvc.domain.content import JsonObject
 from tests.api.calls import content, create, get
 from tests.console.chromium import AXE, Console
 from tests.service import Service, struct
 
 pytestmark = pytest.mark.timeout(120)
-SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+SCHEMA: JsonObject = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 def text_of(page: Page) -> Locator:
