@@ -19,6 +19,7 @@ const SCREENS: readonly Screen[] = [
   screen("new-configuration", () => import("../configuration/NewScreen")),
   screen("applications", () => import("../applications/ApplicationsScreen")),
   screen("applications/:application", () => import("../applications/ApplicationScreen")),
+  screen("applications/:application/past", () => import("../past/PastScreen")),
   screen("status", () => import("../status/StatusScreen")),
   screen("access", () => import("../access/AccessScreen")),
 ];
