@@ -7,11 +7,14 @@ import { More } from "../parts/More";
 import { Busy, ErrorNotice, Nothing } from "../parts/notices";
 import { TextFilter } from "../parts/TextFilter";
 import { Time } from "../parts/Time";
-import { faultOfTime, KINDS, kindName, linkOf, timeOf } from "./words";
+import { faultOfTime, timeOf } from "../parts/times";
+import { KINDS, kindName, linkOf } from "./words";
 
-export type Change = Model["Change"];
+type Change = Model["Change"];
 
 const PAGE_SIZE = 100;
+// A page examines a part of the log: where matches are rare, many pages are empty.
+const SEARCH_MILLISECONDS = 5_000;
 const FILTERS = ["actor", "application", "kind", "resource_name", "start_time", "end_time"] as const;
 
 export default function AuditScreen() {
@@ -28,7 +31,11 @@ export default function AuditScreen() {
       <Filters chosen={chosen} onChange={setParameters} />
       {changes.isPending && <Busy label="Reading the changes" />}
       {changes.isError && <ErrorNotice error={changes.error} retry={() => void changes.refetch()} />}
-      {changes.data && rows.length === 0 && <Nothing>No change matches.</Nothing>}
+      {changes.data && rows.length === 0 && (
+        <Nothing>
+          {changes.hasNextPage ? "No change matches so far: there are older ones." : "No change matches."}
+        </Nothing>
+      )}
       {rows.length > 0 && <Table rows={rows} />}
       <More pages={changes} />
       {floor !== "0" && !changes.hasNextPage && (
@@ -43,19 +50,20 @@ function useChanges(chosen: Readonly<Record<string, string>>) {
     queryKey: ["changes", chosen],
     initialPageParam: "",
     getNextPageParam: (page: Model["ListChangesResponse"]) => page.next_page_token || undefined,
-    queryFn: ({ pageParam }) => {
-      const set = Object.entries({ ...chosen, page_token: pageParam }).filter(([, value]) => value);
-      const query = {
-        page_size: PAGE_SIZE,
-        ...Object.fromEntries(set.map(([name, value]) => [name, sent(name, value)])),
-      };
-      return read(api.GET("/api/v1/changes", { params: { query } }));
+    queryFn: async ({ pageParam, signal }) => {
+      const end = Date.now() + SEARCH_MILLISECONDS;
+      let page = await changesPage(chosen, pageParam, signal);
+      while (!page.changes?.length && page.next_page_token && Date.now() < end)
+        page = await changesPage(chosen, page.next_page_token, signal);
+      return page;
     },
   });
 }
 
-function sent(name: string, value: string): string {
-  return name.endsWith("_time") ? timeOf(value) : value;
+function changesPage(chosen: Readonly<Record<string, string>>, token: string, signal: AbortSignal) {
+  const set = Object.entries({ ...chosen, page_token: token }).filter(([, value]) => value);
+  const query = { page_size: PAGE_SIZE, ...Object.fromEntries(set) };
+  return read(api.GET("/api/v1/changes", { params: { query }, signal }));
 }
 
 type FiltersProps = { chosen: Readonly<Record<string, string>>; onChange: (changes: Parameters) => void };
@@ -64,6 +72,11 @@ function Filters({ chosen, onChange }: FiltersProps) {
   const filter = (name: (typeof FILTERS)[number]) => ({
     value: chosen[name] ?? "",
     onApply: (text: string) => onChange({ [name]: text }),
+  });
+  const time = (name: (typeof FILTERS)[number]) => ({
+    value: chosen[name] ?? "",
+    // With its zone: others who get the address may live in another.
+    onApply: (text: string) => onChange({ [name]: timeOf(text) }),
   });
   return (
     <search className="filters">
@@ -81,8 +94,8 @@ function Filters({ chosen, onChange }: FiltersProps) {
         </select>
       </label>
       <TextFilter label="Name" {...filter("resource_name")} />
-      <TextFilter label="From" placeholder="2026-01-31 12:00" check={faultOfTime} {...filter("start_time")} />
-      <TextFilter label="Until" placeholder="2026-01-31 13:00" check={faultOfTime} {...filter("end_time")} />
+      <TextFilter label="From" placeholder="2026-01-31 12:00" check={faultOfTime} {...time("start_time")} />
+      <TextFilter label="Until" placeholder="2026-01-31 13:00" check={faultOfTime} {...time("end_time")} />
     </search>
   );
 }
@@ -108,7 +121,7 @@ function Table({ rows }: { rows: readonly Change[] }) {
             <tr key={`${one.revision} ${one.kind} ${one.resource_id} ${one.version}`}>
               <td className="number">{one.revision}</td>
               <td>
-                <Time value={one.origin?.commit_time} />
+                <Time value={one.origin?.commit_time} exact />
               </td>
               <td>
                 {one.origin?.actor}

@@ -28,14 +28,3 @@ export function linkOf(change: Model["Change"]): string | undefined {
       return undefined;
   }
 }
-
-/** Return a time as the API takes it, from what people write: their own time if they name no zone. */
-export function timeOf(text: string): string {
-  return new Date(text.trim().replace(" ", "T")).toISOString();
-}
-
-export function faultOfTime(text: string): string {
-  return Number.isNaN(new Date(text.trim().replace(" ", "T")).getTime())
-    ? "Write a time like 2026-01-31 12:00, or 2026-01-31T12:00:00Z."
-    : "";
-}
