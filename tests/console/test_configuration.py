@@ -97,12 +97,13 @@ async def test_two_browsers_that_change_one_configuration_end_with_both_changes(
         for tab in (console, other):
             await tab.open("/configurations/shop/web/edit")
             await expect(text_of(tab.page)).to_contain_text('"replicas": 3')
+        page = console.page
+        await type_text(page, json.dumps({"replicas": 3, "name": "mine", "tls": {"port": 443}}))
         await type_text(other.page, json.dumps({"replicas": 4, "name": "theirs"}))
         await publish(other.page, "theirs")
         await expect(other.page.get_by_text("theirs").first).to_be_visible()
-        page = console.page
-        await type_text(page, json.dumps({"replicas": 3, "name": "mine", "tls": {"port": 443}}))
-        await publish(page, "mine")
+        await expect(page.get_by_text("Version 2 was published since you began")).to_be_visible()
+        await publish(page, "both of us")
         await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Somebody changed it meanwhile")
         await page.get_by_role("button", name="Merge both changes").click()
         dialog = page.get_by_role("dialog")
@@ -110,8 +111,11 @@ async def test_two_browsers_that_change_one_configuration_end_with_both_changes(
         await expect(dialog.get_by_role("group", name="/name")).to_contain_text('It was "old"')
         await dialog.get_by_label('mine: "mine"').check()
         await page.get_by_role("button", name="Go on with the merged content").click()
-        await publish(page, "merged")
-        await expect(page.get_by_text("merged").first).to_be_visible()
+        await page.get_by_role("button", name="Publish …").click()
+        # What was typed before the conflict is still there.
+        await expect(page.get_by_label("Reason")).to_have_value("both of us")
+        await page.get_by_role("button", name="Publish", exact=True).click()
+        await expect(page.get_by_text("both of us").first).to_be_visible()
     merged = content((await get(http, "web")).config)
     assert merged == {"replicas": 4, "name": "mine", "tls": {"port": 443}}
 
@@ -143,7 +147,7 @@ async def test_a_configuration_is_created_copied_renamed_deleted_and_restored(ht
     await page.get_by_label("Reason").fill("new")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", name="shop/team/web")).to_be_visible()
-    await page.get_by_role("button", name="Copy").click()
+    await page.get_by_role("link", name="Copy").click()
     await expect(page.get_by_label("Name", exact=True)).to_have_value("team/web-copy")
     await page.get_by_role("button", name="Create").click()
     await expect(page.get_by_role("heading", name="shop/team/web-copy")).to_be_visible()
