@@ -105,7 +105,7 @@ async def test_two_browsers_that_change_one_configuration_end_with_both_changes(
         await expect(page.get_by_text("Version 2 was published since you began")).to_be_visible()
         await publish(page, "both of us")
         await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("Somebody changed it meanwhile")
-        await page.get_by_role("button", name="Merge both changes").click()
+        await page.get_by_role("dialog").get_by_role("button", name="Merge both changes").click()
         dialog = page.get_by_role("dialog")
         await expect(dialog).to_contain_text("because: theirs")
         await expect(dialog.get_by_role("group", name="/name")).to_contain_text('It was "old"')

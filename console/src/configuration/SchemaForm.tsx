@@ -4,7 +4,7 @@ import Form, { getDefaultRegistry } from "@rjsf/core";
 import type { ErrorSchema, FieldProps, RJSFSchema, UiSchema, ValidatorType } from "@rjsf/utils";
 import { createContext, useContext, useMemo, useRef } from "react";
 import { type Json, type JsonObject, pathOf } from "./content";
-import { changedAt, type Path } from "./edits";
+import { filledAt, type Path } from "./edits";
 import { TEMPLATES, WIDGETS } from "./fields";
 import { documentForForm, type SchemaDocument } from "./schemas";
 import type { Fault } from "./useFaults";
@@ -23,6 +23,7 @@ const { SchemaField } = getDefaultRegistry().fields as { SchemaField: React.Comp
 
 export default function SchemaForm({ document, content, faults, onChange }: Props) {
   const isTouched = useRef(false);
+  const made = useRef(new Set<string>());
   const touch = () => {
     isTouched.current = true;
   };
@@ -38,7 +39,7 @@ export default function SchemaForm({ document, content, faults, onChange }: Prop
       <Change
         value={(value, path) => {
           // Whatever the form would add on its own is not a change.
-          if (isTouched.current) onChange(changedAt(content, path, value as Json | undefined) as JsonObject);
+          if (isTouched.current) onChange(filledAt(content, path, value as Json | undefined, made.current));
         }}
       >
         <Form

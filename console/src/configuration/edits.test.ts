@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { JsonObject } from "./content";
-import { changedAt, edited } from "./edits";
+import { changedAt, edited, filledAt } from "./edits";
 
 const after = (text: string, next: JsonObject) => edited(text, JSON.parse(text) as JsonObject, next);
 
@@ -52,4 +52,13 @@ test("a change at a path changes that alone", () => {
   assert.deepEqual(changedAt(value, ["n", "l", 1], 5), { ...value, n: { l: [null, 5] } });
   assert.deepEqual(changedAt(value, ["a", "b", 0], undefined), { a: { b: [null, { c: "x" }], d: "" } });
   assert.deepEqual(changedAt(value, [], { z: 1 }), { z: 1 });
+});
+
+test("what is typed and deleted again leaves nothing, and what was empty stays", () => {
+  const made = new Set<string>();
+  const filled = filledAt({ kept: {} }, ["a", "b", "c"], "x", made);
+  assert.deepEqual(filled, { kept: {}, a: { b: { c: "x" } } });
+  assert.deepEqual(filledAt(filled, ["a", "b", "c"], undefined, made), { kept: {} });
+  const other = filledAt({ kept: {}, a: { b: {} } }, ["kept", "c"], "x", new Set());
+  assert.deepEqual(filledAt(other, ["kept", "c"], undefined, new Set()), { kept: {}, a: { b: {} } });
 });

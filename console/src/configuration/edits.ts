@@ -1,5 +1,5 @@
 /** Changes of a content as changes of its text. */
-import { isObject, isSame, type Json, type JsonObject, written } from "./content";
+import { isObject, isSame, type Json, type JsonObject, pointer, written } from "./content";
 import { memberOf, type Node, rootOf } from "./places";
 
 type Edit = { from: number; to: number; text: string };
@@ -63,4 +63,39 @@ export function changedAt(value: Json | undefined, path: Path, next: Json | unde
   if (changed !== undefined) return { ...members, [part]: changed };
   const { [part]: _, ...others } = members;
   return others;
+}
+
+/**
+ * Return a content with another value at a path, without the objects around it that are empty now and in `made`.
+ *
+ * Adds to `made` the pointers of objects that are made on the way: what somebody typed and deleted again leaves nothing.
+ */
+export function filledAt(
+  content: JsonObject,
+  path: Path,
+  next: Json | undefined,
+  made: Set<string>,
+): JsonObject {
+  const around = path.slice(0, -1).map((_, index) => path.slice(0, index + 1));
+  if (next !== undefined) {
+    for (const one of around) if (valueAt(content, one) === undefined) made.add(pointer(one));
+    return changedAt(content, path, next) as JsonObject;
+  }
+  let changed = changedAt(content, path, next);
+  for (const one of around.reverse()) {
+    const value = valueAt(changed, one);
+    if (!made.has(pointer(one)) || !isObject(value) || Object.keys(value).length) break;
+    changed = changedAt(changed, one, undefined);
+  }
+  return (changed ?? {}) as JsonObject;
+}
+
+function valueAt(value: Json | undefined, path: Path): Json | undefined {
+  return path.reduce<Json | undefined>(
+    (found, part) =>
+      typeof found === "object" && found !== null && Object.hasOwn(found, part)
+        ? (found as JsonObject)[part]
+        : undefined,
+    value,
+  );
 }

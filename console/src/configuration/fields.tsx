@@ -16,13 +16,13 @@ const { TextWidget, TextareaWidget } = getDefaultRegistry().widgets as Record<
  */
 function TextField(props: WidgetProps) {
   const { value, required } = props;
-  const [wasEmpty] = useState(value === "");
+  const [first] = useState(value as unknown);
   const [isLong, setIsLong] = useState(false);
   if (!isLong && typeof value === "string" && value.includes("\n")) setIsLong(true);
   const options = {
     ...props.options,
-    // What is emptied is taken away, unless an empty text is what was there or what must be.
-    emptyValue: required || wasEmpty ? "" : undefined,
+    // What is emptied is taken away, unless an empty text was there, or there must be one.
+    emptyValue: first === "" || (required && first !== undefined) ? "" : undefined,
   };
   if (isNumber(props)) return <TextWidget {...props} />;
   if (typeof value === "object" && value !== null) {
