@@ -62,6 +62,7 @@ function Editor({
   configuration: Configuration;
   document: SchemaDocument | null;
 }) {
+  const [here] = useState(location.hash);
   const session = useSession();
   const queries = useQueryClient();
   const application = configuration.application ?? "";
@@ -82,7 +83,8 @@ function Editor({
   async function leave() {
     dropDraft();
     await queries.invalidateQueries();
-    go(to.configuration(application, name));
+    // Whoever has gone elsewhere meanwhile stays there.
+    if (location.hash === here) go(to.configuration(application, name));
   }
 
   if (!session.may("ROLE_EDITOR", application)) {

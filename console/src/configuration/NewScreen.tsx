@@ -1,6 +1,6 @@
 /** A new configuration, or a copy of another one. */
 import { useQueryClient } from "@tanstack/react-query";
-import { useCallback, useId, useMemo } from "react";
+import { useCallback, useId, useMemo, useState } from "react";
 import { go, useParameters } from "../app/location";
 import { to } from "../app/routes";
 import { Busy, ErrorNotice } from "../parts/notices";
@@ -41,6 +41,7 @@ function begun(parameters: URLSearchParams, source: Configuration | undefined): 
 }
 
 function NewForm({ parameters, source }: Props) {
+  const [here] = useState(location.hash);
   const session = useSession();
   const queries = useQueryClient();
   // What it began with stays: the source may change.
@@ -62,7 +63,8 @@ function NewForm({ parameters, source }: Props) {
     async () => {
       dropDraft();
       await queries.invalidateQueries();
-      go(to.configuration(made.application, made.name), { replace: true });
+      // Whoever has gone elsewhere meanwhile stays there.
+      if (location.hash === here) go(to.configuration(made.application, made.name), { replace: true });
     },
   );
   const isReady = isNamed && faults.isChecked && !faults.syntax && !faults.faults.length && !faults.error;

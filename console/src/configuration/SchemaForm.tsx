@@ -2,7 +2,7 @@
 import { type Schema, Validator } from "@cfworker/json-schema";
 import Form, { getDefaultRegistry } from "@rjsf/core";
 import type { ErrorSchema, FieldProps, RJSFSchema, UiSchema, ValidatorType } from "@rjsf/utils";
-import { createContext, useContext, useMemo, useRef } from "react";
+import { createContext, useCallback, useContext, useMemo, useRef } from "react";
 import { type Json, type JsonObject, pathOf } from "./content";
 import { filledAt, type Path } from "./edits";
 import { TEMPLATES, WIDGETS } from "./fields";
@@ -24,6 +24,17 @@ const { SchemaField } = getDefaultRegistry().fields as { SchemaField: React.Comp
 export default function SchemaForm({ document, content, faults, onChange }: Props) {
   const isTouched = useRef(false);
   const made = useRef(new Set<string>());
+  // The library takes functions of two renderings for the same, and keeps the older one.
+  const latest = useRef({ content, onChange });
+  latest.current = { content, onChange };
+  const take = useCallback((value: unknown, path: Path) => {
+    // Whatever the form would add on its own is not a change.
+    if (!isTouched.current) return;
+    const { content, onChange } = latest.current;
+    const next = filledAt(content, path, value as Json | undefined, made.current);
+    latest.current = { content: next, onChange };
+    onChange(next);
+  }, []);
   const touch = () => {
     isTouched.current = true;
   };
@@ -36,12 +47,7 @@ export default function SchemaForm({ document, content, faults, onChange }: Prop
       onKeyDownCapture={touch}
       onChangeCapture={touch}
     >
-      <Change
-        value={(value, path) => {
-          // Whatever the form would add on its own is not a change.
-          if (isTouched.current) onChange(filledAt(content, path, value as Json | undefined, made.current));
-        }}
-      >
+      <Change value={take}>
         <Form
           schema={schema}
           uiSchema={UI}
