@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from demo.files import CORPUS
 from tests.console.chromium import Console
@@ -17,50 +17,53 @@ from tests.service import Service
 pytestmark = [pytest.mark.timeout(600), needs_corpus]
 
 
-async def look_at(page: Page, address: str) -> str:
-    """Open a configuration for editing; return whether it is a form, and what became of its content."""
+async def look_at(page: Page, name: str) -> str:
+    """Open a configuration for editing; type in its form, if it has one; return form, or text.
+
+    Fail if that changed its content.
+    """
+    address = f"/configurations/shop/{name.replace('/', '%2F')}/edit"
     await page.evaluate("address => { location.hash = address; }", address)
-    await expect(page.get_by_role("heading", name="Edit")).to_contain_text(address.split("/")[3].replace("%2F", "/"))
-    await expect(page.get_by_role("textbox", name="Content as JSON")).to_be_visible()
+    await page.get_by_role("heading", name=f"Edit shop/{name}", exact=True).wait_for()
     form = page.locator(".schema-form")
-    await expect(form.or_(page.get_by_text("It is edited as text")).first).to_be_visible()
+    await form.or_(page.get_by_text("It is edited as text")).first.wait_for()
     if not await form.count():
         return "text"
-    await expect(page.get_by_text("The service accepts this content")).to_be_visible()
-    if await page.get_by_role("button", name="Discard").count():
-        return f"changed by opening: {address}"
-    fields = form.locator("input[type=text]:enabled:not([readonly], [id$='-key'])")
-    for field in await fields.all():
-        if not await field.input_value():
-            continue
-        # One character more, and it is gone again: whatever the form adds on its own would stay.
-        await field.press("End")
-        await page.keyboard.type("x")
-        await expect(page.get_by_role("button", name="Discard")).to_be_visible()
-        await page.keyboard.press("Backspace")
-        if await page.get_by_role("button", name="Discard").count():
-            return f"changed by a key: {address}"
-        break
+    await unchanged(page, name, "opening it")
+    await type_and_undo(page, form)
+    await unchanged(page, name, "a letter that was typed and deleted")
     return "form"
+
+
+async def type_and_undo(page: Page, form: Locator) -> None:
+    """Type a letter and delete it again: what the form adds or drops on its own would show."""
+    field = form.locator("input[type=text]:enabled:not([readonly], [id$='-key'])").first
+    if not await field.count():
+        return
+    await field.press("End")
+    await page.keyboard.type("x")
+    await page.get_by_role("button", name="Discard").wait_for()
+    await page.keyboard.press("Backspace")
+
+
+async def unchanged(page: Page, name: str, cause: str) -> None:
+    await expect(page.get_by_role("button", name="Back"), f"{cause} has changed {name}").to_be_visible()
 
 
 async def test_opening_a_form_and_leaving_it_changes_no_real_configuration(http: Service, console: Console) -> None:
     for request in calls_of(CORPUS):
         await http.schemas.ImportSchemas(request)
-    items = list(real_items("valid"))
+    items = real_items("valid")
     assert result_of(await imported(http, *items, size=200)).created_count == len(items)
     await console.open("/status")
-    found: Counter[str] = Counter()
-    as_text: set[str] = set()
+    found = Counter[str]()
+    without_form = set[str]()
     for item in items:
-        # The schema alone decides, so one configuration shows it for all others.
-        if item.schema.schema not in as_text:
-            kind = await look_at(console.page, f"/configurations/shop/{item.name.replace('/', '%2F')}/edit")
-            found[kind] += 1
-            if kind == "text":
-                as_text.add(item.schema.schema)
-    print(found)
-    assert found.keys() == {"form", "text"}
-    # The form warns of schemas whose defaults are none of their values.
-    assert [one for one in console.complaints if not one.startswith("The schema default value")] == []
-    console.complaints.clear()
+        # A schema without a form makes none for any of its configurations.
+        schema = item.schema.schema
+        seen = "text" if schema in without_form else await look_at(console.page, item.name)
+        if seen == "text":
+            without_form.add(schema)
+        found[seen] += 1
+    print(found, len(without_form))
+    assert found["form"] > 90

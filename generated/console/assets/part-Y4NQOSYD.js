@@ -1,4 +1,4 @@
-import{c as E}from"./part-454PK2PW.js";import"./part-2ARGL4FO.js";import"./part-X6YGAFSR.js";import{a as v}from"./part-UWOGW7OL.js";import{b}from"./part-GSTHIH67.js";import{b as g,d as N}from"./part-2EHEA24T.js";import{a as p,j as f,k as d,t as h,u as C}from"./part-5KW4SHIY.js";import{b as S}from"./part-UVN722ZK.js";import{b as i,c as I,d as c}from"./part-6IO2ZLH7.js";var t=i(I(),1);var e=i(c(),1),T=(0,t.lazy)(()=>import("./part-TCX63O3L.js").then(n=>({default:n.JsonEditor}))),G=`{
+import{c as E}from"./part-V7R4MYTL.js";import"./part-2ARGL4FO.js";import"./part-X6YGAFSR.js";import{a as v}from"./part-TYVVTEKK.js";import{b}from"./part-GSTHIH67.js";import{b as g,d as N}from"./part-2EHEA24T.js";import{a as p,j as f,k as d,t as h,u as C}from"./part-5KW4SHIY.js";import{e as S}from"./part-ISFCAAZV.js";import"./part-BIO4JWDO.js";import{b as i,c as I,d as c}from"./part-6IO2ZLH7.js";var t=i(I(),1);var e=i(c(),1),T=(0,t.lazy)(()=>import("./part-572TCWCL.js").then(n=>({default:n.JsonEditor}))),G=`{
   "type": "object",
   "properties": {
   }
