@@ -59,7 +59,9 @@ async def test_any_two_versions_are_compared_by_an_address_and_each_is_shown_as_
     await expect(page.get_by_role("heading", name="Version 2 → 3")).to_be_visible()
 
 
-async def test_a_version_comes_back_with_its_difference_from_what_is_in_effect(http: Service, console: Console) -> None:
+async def test_a_version_comes_back_after_its_difference_from_what_is_in_effect_was_shown_also_of_a_deleted_one(
+    http: Service, console: Console
+) -> None:
     await three_versions(http)
     page = console.page
     await console.open("/configurations/shop/web/history")
@@ -76,24 +78,18 @@ async def test_a_version_comes_back_with_its_difference_from_what_is_in_effect(h
     await dialog.get_by_role("button", name="Roll back to version 1").click()
     await expect(page.get_by_role("row", name="too much load (OPS-3)")).to_be_visible()
     assert content((await get(http, "web")).config) == {"a": 1, EVIL: [1, 2]}
-
-
-async def test_a_deleted_configuration_keeps_its_history_and_comes_back_from_it(
-    http: Service, console: Console
-) -> None:
-    await three_versions(http)
+    # A deleted one keeps its history, and comes back from it.
     await delete(http, "web", reason="a mistake")
-    page = console.page
-    await console.open("/configurations/shop/web/history?to=4")
-    await expect(page.get_by_role("heading", name="Version 3 → 4")).to_be_visible()
-    await expect(page.get_by_label("What differs")).to_contain_text("removed /a 3")
+    await console.open("/configurations/shop/web/history?to=6")
+    await page.reload()
+    await expect(page.get_by_role("heading", name="Version 5 → 6")).to_be_visible()
+    await expect(page.get_by_label("What differs")).to_contain_text("removed /a 1")
     await page.get_by_role("button", name="Roll back to version 2").click()
-    dialog = page.get_by_role("dialog")
     await expect(dialog).to_contain_text("The configuration is deleted")
     await expect(dialog.get_by_label("What differs")).to_contain_text("added /a 2")
     await dialog.get_by_role("button", name="Roll back to version 2").click()
-    await expect(page.get_by_label("from version 5")).to_be_visible()
-    assert content((await get(http, "web")).config)["a"] == 2
+    await expect(page.get_by_label("from version 7")).to_be_visible()
+    assert content((await get(http, "web")).config) == {"a": 2, "b": {"d": "x"}, EVIL: [1, 2]}
 
 
 async def test_blame_names_for_each_value_who_set_it_as_far_as_the_history_goes(
@@ -132,6 +128,9 @@ async def test_the_audit_is_filtered_by_its_address_and_leads_to_each_history(ht
     await console.open("/audit")
     await expect(rows.filter(has_text="payments/limits")).to_contain_text("not here")
     await expect(rows.first).to_contain_text("127.0.0.1")
+    await rows.filter(has_text="application payments").get_by_role("link").click()
+    await expect(rows).to_have_count(1)
+    await page.get_by_role("button", name="Show all").click()
     await page.get_by_role("textbox", name="Application").fill("shop")
     await page.get_by_label("Kind").select_option("configuration")
     await page.get_by_label("Name").fill("web")
@@ -155,7 +154,9 @@ async def test_the_audit_is_filtered_by_its_address_and_leads_to_each_history(ht
     await expect(page.get_by_role("alert")).to_contain_text("start_time")
 
 
-async def test_an_application_is_shown_as_of_a_revision_or_a_time(http: Service, console: Console) -> None:
+async def test_an_application_is_shown_as_of_a_revision_or_a_time_also_from_before_its_name(
+    http: Service, console: Console
+) -> None:
     await create(http, "gone", {"old": True})
     then = (await get(http, "gone")).update_time.ToJsonString()
     first = await head(http)
@@ -170,6 +171,20 @@ async def test_an_application_is_shown_as_of_a_revision_or_a_time(http: Service,
     await expect(page.get_by_role("alert")).to_contain_text("has not reached revision 999")
     await page.get_by_role("button", name=f"Show the newest, revision {first + 1}").click()
     await expect(page.get_by_text(f"0 configurations at revision {first + 1}")).to_be_visible()
+    before = await head(http)
+    await create_application(http, "store")
+    await create(http, "web", {"a": 1}, application="store")
+    named = await head(http)
+    await http.applications.UpdateApplication(
+        UpdateApplicationRequest(name="store", application=Application(name="kiosk"))
+    )
+    await console.open(f"/applications/kiosk/past?at={named}")
+    await expect(page.get_by_text("the application was named store then")).to_be_visible()
+    await console.open(f"/applications/kiosk/past?from={before}&to={named}")
+    await expect(page.get_by_text(f"did not exist at revision {before}")).to_be_visible()
+    await expect(page.locator(".past-changes > li")).to_have_text(re.compile("added web"))
+    await console.open(f"/applications/kiosk/past?at={before}")
+    await expect(page.get_by_text("there was no application kiosk")).to_be_visible()
 
 
 async def test_what_changed_in_an_application_between_two_revisions_is_told_as_far_as_the_history_goes(
@@ -199,26 +214,6 @@ async def test_what_changed_in_an_application_between_two_revisions_is_told_as_f
     await expect(page.get_by_role("alert")).to_contain_text("no longer kept")
     await page.get_by_role("button", name="Show the oldest that is kept").click()
     await expect(page.get_by_text("Nothing changed")).to_be_visible()
-
-
-async def test_the_past_of_an_application_goes_on_before_its_name_and_begins_with_its_creation(
-    http: Service, console: Console
-) -> None:
-    page = console.page
-    before = await head(http)
-    await create_application(http, "store")
-    await create(http, "web", {"a": 1}, application="store")
-    named = await head(http)
-    await http.applications.UpdateApplication(
-        UpdateApplicationRequest(name="store", application=Application(name="kiosk"))
-    )
-    await console.open(f"/applications/kiosk/past?at={named}")
-    await expect(page.get_by_text("the application was named store then")).to_be_visible()
-    await console.open(f"/applications/kiosk/past?from={before}&to={named}")
-    await expect(page.get_by_text(f"did not exist at revision {before}")).to_be_visible()
-    await expect(page.locator(".past-changes > li")).to_have_text(re.compile("added web"))
-    await console.open(f"/applications/kiosk/past?at={before}")
-    await expect(page.get_by_text("there was no application kiosk")).to_be_visible()
 
 
 async def test_a_viewer_reads_the_history_and_changes_nothing(
@@ -252,20 +247,22 @@ async def test_a_viewer_reads_the_history_and_changes_nothing(
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs the packages of the console: make console")
-async def test_axe_finds_nothing(http: Service, console: Console) -> None:
+async def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(http: Service, console: Console) -> None:
     await three_versions(http)
     revision = await head(http)
-    for scheme in ("light", "dark"):
-        await console.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-        for address in (
-            "/configurations/shop/web/history?from=1&to=3",
-            "/configurations/shop/web/history?version=2",
-            "/configurations/shop/web/blame",
-            "/audit",
-            f"/applications/shop/past?at={revision}",
-            f"/applications/shop/past?from={revision - 1}&to={revision}",
-        ):
-            await console.open(address)
-            await expect(console.page.locator("tbody tr").first).to_be_visible()
-            await expect(console.page.get_by_role("progressbar")).to_have_count(0)
+    page = console.page
+    await page.set_viewport_size({"width": 360, "height": 700})
+    for address in (
+        "/configurations/shop/web/history?from=1&to=3",
+        "/configurations/shop/web/blame",
+        "/audit",
+        f"/applications/shop/past?at={revision}",
+        f"/applications/shop/past?from={revision - 1}&to={revision}",
+    ):
+        await console.open(address)
+        await expect(page.locator("tbody tr").first).to_be_visible()
+        await expect(page.get_by_role("progressbar")).to_have_count(0)
+        assert await page.evaluate("document.documentElement.scrollWidth") <= 360, address
+        for scheme in ("light", "dark"):
+            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
             assert await console.axe() == [], (scheme, address)

@@ -8,14 +8,22 @@ import { Busy, ErrorNotice, Nothing } from "../parts/notices";
 import { TextFilter } from "../parts/TextFilter";
 import { Time } from "../parts/Time";
 import { faultOfTime, timeOf } from "../parts/times";
-import { KINDS, kindName, linkOf } from "./words";
+import { historyOf, KINDS, kindName } from "./words";
 
 type Change = Model["Change"];
 
 const PAGE_SIZE = 100;
 // A page examines a part of the log: where matches are rare, many pages are empty.
 const SEARCH_MILLISECONDS = 5_000;
-const FILTERS = ["actor", "application", "kind", "resource_name", "start_time", "end_time"] as const;
+const FILTERS = [
+  "actor",
+  "application",
+  "kind",
+  "resource_name",
+  "start_time",
+  "end_time",
+  "resource_id",
+] as const;
 
 export default function AuditScreen() {
   const [parameters, setParameters] = useParameters();
@@ -29,6 +37,14 @@ export default function AuditScreen() {
         <h1>Audit</h1>
       </header>
       <Filters chosen={chosen} onChange={setParameters} />
+      {chosen.resource_id && (
+        <p>
+          Only the changes of <code>{chosen.resource_id}</code>.{" "}
+          <button type="button" onClick={() => setParameters({ resource_id: "" })}>
+            Show all
+          </button>
+        </p>
+      )}
       {changes.isPending && <Busy label="Reading the changes" />}
       {changes.isError && <ErrorNotice error={changes.error} retry={() => void changes.refetch()} />}
       {changes.data && rows.length === 0 && (
@@ -103,7 +119,7 @@ function Filters({ chosen, onChange }: FiltersProps) {
 function Table({ rows }: { rows: readonly Change[] }) {
   return (
     <div className="scroll">
-      <table>
+      <table className="log">
         <thead>
           <tr>
             <th scope="col" className="number">
@@ -148,6 +164,5 @@ function Table({ rows }: { rows: readonly Change[] }) {
 function What({ change }: { change: Change }) {
   const name =
     change.kind === "RESOURCE_KIND_CONFIGURATION" ? `${change.application}/${change.name}` : change.name;
-  const href = linkOf(change);
-  return href ? <a href={href}>{name || change.resource_id}</a> : <code>{name || change.resource_id}</code>;
+  return <a href={historyOf(change)}>{name || change.resource_id}</a>;
 }

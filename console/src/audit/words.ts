@@ -12,19 +12,11 @@ export function kindName(kind: string | undefined): string {
   return KINDS.find(([value]) => value === kind)?.[1] ?? "";
 }
 
-/** Return the address of what a change changed; undefined if there is no screen of it. */
-export function linkOf(change: Model["Change"]): string | undefined {
-  const name = change.name ?? "";
-  switch (change.kind) {
-    case "RESOURCE_KIND_CONFIGURATION":
-      return to.history(change.application ?? "", name, { to: change.version });
-    case "RESOURCE_KIND_APPLICATION":
-      return to.application(name);
-    case "RESOURCE_KIND_SCHEMA":
-      return to.schema(name);
-    case "RESOURCE_KIND_ROLE_BINDING":
-      return to.access();
-    default:
-      return undefined;
-  }
+/** Return the address of the history of what a change changed. */
+export function historyOf({ kind, application, name, version, resource_id }: Model["Change"]): string {
+  if (kind === "RESOURCE_KIND_CONFIGURATION")
+    return to.history(application ?? "", name ?? "", { to: version });
+  if (kind === "RESOURCE_KIND_SCHEMA") return to.schema(name ?? "", { version });
+  // These have no versions to compare: the audit is their history.
+  return to.audit({ resource_id });
 }

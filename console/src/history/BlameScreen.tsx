@@ -122,7 +122,7 @@ function Found({ of, rows }: FoundProps) {
 function Table({ of, rows }: FoundProps) {
   return (
     <div className="scroll">
-      <table>
+      <table className="log">
         <thead>
           <tr>
             <th scope="col">Pointer</th>

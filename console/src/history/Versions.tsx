@@ -18,7 +18,7 @@ export function Versions({ of, rows, from, to: until, onChoose, onRollback }: Pr
   const newest = rows[0]?.configuration?.version ?? "";
   return (
     <div className="scroll">
-      <table>
+      <table className="log">
         <caption className="hidden">Versions, newest first. Choose two to compare them.</caption>
         <thead>
           <tr>

@@ -1,5 +1,6 @@
 import type { Model } from "../api/client";
 import { to } from "../app/routes";
+import { typeName } from "../history/words";
 import { More } from "../parts/More";
 import { Busy, ErrorNotice, Nothing } from "../parts/notices";
 import { Time } from "../parts/Time";
@@ -25,7 +26,7 @@ export function CommitTable({ application, from, to: until, onChoose }: Props) {
       )}
       {commits.length > 0 && (
         <div className="scroll">
-          <table>
+          <table className="log">
             <caption className="hidden">
               The commits of the application, newest first. Choose two to compare the states after them.
             </caption>
@@ -111,5 +112,6 @@ function Row({ application, commit, isFrom, isUntil, onChoose }: RowProps) {
 
 function whatOf(changes: readonly Model["Change"][]): string {
   const [first] = changes;
-  return changes.length === 1 ? (first?.name ?? "") : counted(changes.length, "change");
+  if (changes.length !== 1) return counted(changes.length, "change");
+  return `${typeName(first?.type)} ${first?.name}`;
 }

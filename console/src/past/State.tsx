@@ -53,13 +53,15 @@ function Found({ application, at, snapshot }: { application: string; at: string;
       )}
       {shown && !one && <Nothing>The configuration of this address did not exist then.</Nothing>}
       {snapshot.rows.length > 0 && (
-        <VirtualTable
-          label="Configurations of the past"
-          columns={columns(application, at)}
-          rows={snapshot.rows}
-          keyOf={(row) => row.id ?? ""}
-          classOf={(row) => (row.id === shown ? "chosen" : "")}
-        />
+        <div className="bounded">
+          <VirtualTable
+            label="Configurations of the past"
+            columns={columns(application, at)}
+            rows={snapshot.rows}
+            keyOf={(row) => row.id ?? ""}
+            classOf={(row) => (row.id === shown ? "chosen" : "")}
+          />
+        </div>
       )}
     </>
   );
