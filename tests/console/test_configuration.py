@@ -13,6 +13,7 @@ from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest, DeleteConfigurationRequest
 from configapi.v1.schema_pb2 import SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
+from configsvc.domain.content import JsonObject
 from tests.api.calls import content, create, delete, get, key, patch
 from tests.console.chromium import AXE, Console, console_of
 from tests.console.signing_in import sign_in
@@ -21,7 +22,7 @@ from tests.service import Service, running_service, struct
 from tests.storage.reading import Session, application
 
 pytestmark = pytest.mark.timeout(120)
-SCHEMA = {
+SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "replicas": {"type": "integer", "minimum": 1, "default": 7},
@@ -174,7 +175,7 @@ async def test_a_configuration_is_created_copied_renamed_deleted_and_restored(ht
 
 
 async def test_a_form_changes_what_is_typed_in_it_alone(http: Service, console: Console) -> None:
-    schema = {
+    schema: JsonObject = {
         "type": "object",
         "properties": {
             "text": {"type": "string"},
@@ -193,7 +194,7 @@ async def test_a_form_changes_what_is_typed_in_it_alone(http: Service, console: 
         "if": {"properties": {"mode": {"const": "a"}}},
         "then": {"properties": {"only-a": {"type": "string"}}},
     }
-    given = {
+    given: JsonObject = {
         "text": "one\ntwo",
         "day": "2026-12-01",
         "when": "2026-12-01T10:00:00.123456+02:00",
@@ -318,8 +319,8 @@ HOSTILE = (
 async def test_no_text_of_a_configuration_or_its_schema_becomes_markup(http: Service, console: Console) -> None:
     page = console.page
     for number, text in enumerate(HOSTILE):
-        member = {"type": "string", "title": text, "description": text, "default": text, "maxLength": 99}
-        schema = {
+        member: JsonObject = {"type": "string", "title": text, "description": text, "default": text, "maxLength": 99}
+        schema: JsonObject = {
             "type": "object",
             "title": text,
             "description": text,

@@ -73,15 +73,12 @@ function Difference({ application, name, from, to: until, onClose }: DifferenceP
   if (difference.isError)
     return <ErrorNotice error={difference.error} retry={() => void difference.refetch()} />;
   if (!difference.data) return <Busy label="Comparing" />;
-  const { from_configuration: before, to_configuration: after, text } = difference.data;
-  const lines = (text ?? "").split("\n").filter(Boolean);
+  const { before, after, lines, ...versions } = difference.data;
   return (
     <section aria-labelledby="difference">
       <header className="screen">
         <h2 id="difference">
-          {before?.version
-            ? `Version ${before.version} and version ${after?.version}`
-            : `Version ${after?.version}`}
+          {versions.from ? `Version ${versions.from} and version ${versions.to}` : `Version ${versions.to}`}
         </h2>
         <button type="button" onClick={onClose}>
           Close
@@ -89,9 +86,9 @@ function Difference({ application, name, from, to: until, onClose }: DifferenceP
       </header>
       <Suspense fallback={<Busy label="Comparing" />}>
         <JsonDiff
-          before={before?.config ? written(before.config) : ""}
-          after={after?.config ? written(after.config) : ""}
-          labels={[before?.version ? `version ${before.version}` : "nothing", `version ${after?.version}`]}
+          before={before ? written(before) : ""}
+          after={after ? written(after) : ""}
+          labels={[versions.from ? `version ${versions.from}` : "nothing", `version ${versions.to}`]}
         />
       </Suspense>
       {lines.length === 0 ? (

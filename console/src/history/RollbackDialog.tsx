@@ -60,8 +60,8 @@ export function RollbackDialog({ configuration, newest, target, onClose }: Props
         {difference.data && (
           <Suspense fallback={<Busy label="Comparing" />}>
             <JsonDiff
-              before={isDeleted ? "" : written(difference.data.from_configuration?.config)}
-              after={written(difference.data.to_configuration?.config)}
+              before={difference.data.before ? written(difference.data.before) : ""}
+              after={written(difference.data.after)}
               labels={[isDeleted ? "deleted" : `version ${now}, in effect`, `version ${version}`]}
             />
           </Suspense>

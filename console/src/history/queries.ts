@@ -1,5 +1,6 @@
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { api, type Model, read } from "../api/client";
+import { ApiError } from "../api/errors";
 
 export type Version = Model["ConfigurationVersion"];
 
@@ -26,14 +27,47 @@ export function versionsPage(
   return read(api.GET("/api/v1/configurations:versions", { params: { query } }));
 }
 
-/** Read two versions and what lies between them; the version before, for an empty one. */
+export type Compared = {
+  /** Empty: the configuration did not exist. */
+  from: string;
+  to: string;
+  /** Null: not there, as before it was created or after it was deleted. */
+  before: unknown;
+  after: unknown;
+  /** One line for each difference. */
+  lines: string[];
+};
+
+/** Read two versions and what lies between them. For an empty `from`, the version before. */
 export function useDifference(application: string, name: string, from: string, to: string) {
   return useQuery({
     queryKey: ["difference", application, name, from, to],
     enabled: to !== "",
-    queryFn: () => {
-      const query = { application, name, to_version: to, ...(from && { from_version: from }) };
-      return read(api.GET("/api/v1/configurations:diff", { params: { query } }));
-    },
+    queryFn: () => compared(application, name, from, to),
   });
+}
+
+async function compared(application: string, name: string, from: string, to: string): Promise<Compared> {
+  const query = { application, name, to_version: to, ...(from && { from_version: from }) };
+  const found = await read(api.GET("/api/v1/configurations:diff", { params: { query } }));
+  const id = found.to_configuration?.id ?? "";
+  const versions = [found.from_configuration?.version, found.to_configuration?.version].map(
+    (one) => one ?? "",
+  );
+  const [before, after] = await Promise.all(versions.map((version) => contentOf(id, version)));
+  const lines = (found.text ?? "").split("\n").filter(Boolean);
+  return { from: versions[0] ?? "", to: versions[1] ?? "", before, after, lines };
+}
+
+async function contentOf(id: string, version: string): Promise<unknown> {
+  if (!Number(version)) return null;
+  try {
+    const query = { version };
+    const one = await read(api.GET("/api/v1/configurations/{id}", { params: { path: { id }, query } }));
+    return one.config ?? null;
+  } catch (error) {
+    // The version of a deletion has no content.
+    if (error instanceof ApiError && error.status === 404) return null;
+    throw error;
+  }
 }
