@@ -3,9 +3,10 @@ import { lazy, Suspense, useState } from "react";
 import { Dialog } from "../parts/Dialog";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { Time } from "../parts/Time";
-import { type Json, type JsonObject, parsed, written } from "./content";
+import { type Json, type JsonObject, written } from "./content";
 import type { Draft } from "./drafts";
 import { type Choice, type Conflict, merged } from "./merge";
+import { parsed } from "./parsed";
 import { type Configuration, useConfiguration, useLastChange } from "./queries";
 import type { Key } from "./writes";
 

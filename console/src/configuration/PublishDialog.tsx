@@ -4,7 +4,7 @@ import { Dialog } from "../parts/Dialog";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { type Purpose, PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
-import { arranged, parsed, written } from "./content";
+import { arranged, contentOf, written } from "./content";
 import type { Draft } from "./drafts";
 import { type Key, publishContent } from "./writes";
 
@@ -70,8 +70,6 @@ function Form({ configuration, draft, held, onPublished, onConflict }: Props) {
 
 // Whoever typed the members in another order has not changed them.
 function arrangedText(draft: Draft): string {
-  const [before, after] = [parsed(draft.base), parsed(draft.text)];
-  return "content" in before && "content" in after
-    ? written(arranged(after.content, before.content))
-    : draft.text;
+  const [before, after] = [contentOf(draft.base), contentOf(draft.text)];
+  return before && after ? written(arranged(after, before)) : draft.text;
 }

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { arranged, isSame, parsed, pathOf, pointer } from "./content";
+import { arranged, isSame, pathOf, pointer } from "./content";
+import { parsed } from "./parsed";
 
 test("a text that is not a JSON object is refused with its place", () => {
   assert.deepEqual(parsed('{"a": 1}'), { content: { a: 1 } });

@@ -1,5 +1,4 @@
 /** Contents as text: what the editor has, and what is compared. */
-import { syntaxPlace } from "./places";
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [name: string]: Json };
@@ -9,17 +8,14 @@ export function written(content: unknown): string {
   return `${JSON.stringify(content ?? {}, null, 2)}\n`;
 }
 
-/** Return the object that a text has, or what is wrong with it and where. */
-export function parsed(text: string): { content: JsonObject } | { fault: string; at: number } {
-  let value: unknown;
+/** Return the object that a text has; undefined if it is not the JSON of one. */
+export function contentOf(text: string): JsonObject | undefined {
   try {
-    value = JSON.parse(text);
-  } catch (error) {
-    const { message } = error as SyntaxError;
-    return { fault: `This is not JSON: ${message}`, at: syntaxPlace(text, message) };
+    const value: unknown = JSON.parse(text);
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
   }
-  if (!isObject(value)) return { fault: "A content is a JSON object: it begins with {", at: 0 };
-  return { content: value };
 }
 
 export function isObject(value: unknown): value is JsonObject {
@@ -41,8 +37,9 @@ export function isSame(a: Json | undefined, b: Json | undefined): boolean {
 
 /** Return whether two texts have the same content, however it is laid out. */
 export function isSameText(a: string, b: string): boolean {
-  const [first, second] = [parsed(a), parsed(b)];
-  return a === b || ("content" in first && "content" in second && isSame(first.content, second.content));
+  if (a === b) return true;
+  const [first, second] = [contentOf(a), contentOf(b)];
+  return first !== undefined && second !== undefined && isSame(first, second);
 }
 
 /** Return a JSON Pointer (RFC 6901) to a path. */

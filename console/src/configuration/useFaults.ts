@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 import { ApiError } from "../api/errors";
-import { parsed } from "./content";
+import { parsed } from "./parsed";
 
 export type Fault = { pointer: string; message: string };
 

@@ -4,7 +4,7 @@ import { api, type Model, read } from "../api/client";
 import { go } from "../app/location";
 import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
-import { parsed } from "../configuration/content";
+import { parsed } from "../configuration/parsed";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";

@@ -4,7 +4,7 @@ import { lazy, Suspense, useState } from "react";
 import { api, read } from "../api/client";
 import { go } from "../app/location";
 import { to } from "../app/routes";
-import { parsed } from "../configuration/content";
+import { parsed } from "../configuration/parsed";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";

@@ -1,7 +1,8 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { api, type Model, read } from "../api/client";
-import { parsed, written } from "../configuration/content";
+import { written } from "../configuration/content";
+import { parsed } from "../configuration/parsed";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
