@@ -1,4 +1,4 @@
-"""The command `configsvc open`: an address of the service over HTTP, in a browser."""
+"""The command `configsvc open`: a screen of the service's console, in a browser."""
 
 import webbrowser
 from typing import TYPE_CHECKING
@@ -42,14 +42,14 @@ def _base(session: "Session", http: str | None) -> str:
 def _path(kind: Target | None, name: str | None) -> str:
     match kind, name:
         case None, _:
-            return "/docs"
+            return "/"
         case _, None | "":
             raise UsageError(f"what to open has no name: write `configsvc open {kind} NAME`")
         case Target.APP, _:
-            return f"/api/v1/applications/{quote(name, safe='')}"
+            return f"/#/applications/{quote(name, safe='')}"
         case Target.CONFIG, _:
             key = key_of(name)
-            return f"/api/v1/applications/{quote(key.application, safe='')}/configurations/{quote(key.name)}"
+            return f"/#/configurations/{quote(key.application, safe='')}/{quote(key.name, safe='')}"
 
 
 def _has_opened(url: str) -> bool:

@@ -188,9 +188,8 @@ def open_command(
     ] = None,
     print_: Annotated[bool, typer.Option("--print", help="Print the address and open nothing.")] = False,
 ) -> None:
-    """Open the service's address over HTTP in a browser.
+    """Open the console of the service in a browser: its first screen, an application or a configuration.
 
-    It is that of the API's documentation, or of an application or a configuration in the API. The context knows where
-    the service is over HTTP (`context set --http`).
+    The context knows where the service is over HTTP (`context set --http`).
     """
     import_module("configsvc.cli.opening").run(session, kind, name, http=http, only_prints=print_)

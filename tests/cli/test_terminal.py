@@ -172,10 +172,19 @@ async def test_edit_works_without_a_terminal_with_yes(cli: Cli, application: str
     assert (done.out, done.err.splitlines()[0]) == ("", "~ /replicas: 3 → 4")
 
 
-async def test_imports_show_progress_on_a_terminal_alone(cli: Cli, application: str) -> None:
+async def test_imports_exports_and_sync_show_progress_on_a_terminal_alone(cli: Cli, application: str) -> None:
     cli.write("items.json", f'[{{"application": "{application}", "name": "web", "config": {{}}}}]')
     command = ("config", "import", "-f", "items.json", "--create-applications", "--replace", "--wait")
+    folder = cli.folder / f"tree/applications/{application}-synced"
+    folder.mkdir(parents=True)
+    (folder / "web.json").write_text("{}")
+    others = (
+        ("config", "export", application, "-f", "exported.json"),
+        ("config", "export", application, "--tree", "exported"),
+        ("sync", "apply", "tree", "--yes", "--repository", application),
+    )
+    for one in (command, *others):
+        async with cli.terminal(*one) as terminal:
+            assert await terminal.end() == 0, terminal.text
+            assert "━" in terminal.text, one
     assert "━" not in (await cli.ok(*command)).err
-    async with cli.terminal(*command) as terminal:
-        assert await terminal.end() == 0
-        assert "━" in terminal.text

@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import socket
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from configapi.v1.server_service_pb2 import ListWatchesRequest
 from configsvc.client import (
     Change,
     ConfigError,
+    Fault,
     NotReadyError,
     RefusedError,
     StaleError,
@@ -681,8 +683,41 @@ async def test_a_watch_says_who_it_is(
         shown = watch.instance
         assert (shown.id, dict(shown.labels)) == ("payments-7f9c", {"zone": "eu"})
         assert (shown.program, shown.version) == ("payments", "1.2")
-        configs.report_applied(7)
-        assert (configs.status.instance.id, configs.status.applied_revision) == ("payments-7f9c", 7)
+        assert configs.status.instance.id == "payments-7f9c"
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CONFIGSVC_INSTANCE": "own", "POD_NAME": "pod", "HOSTNAME": "host"}, "own"),
+        ({"CONFIGSVC_INSTANCE": "", "POD_NAME": "pod", "HOSTNAME": "host"}, "pod"),
+        ({"HOSTNAME": "host"}, "host"),
+        ({"HOSTNAME": ""}, socket.gethostname()),
+        ({"POD_NAME": "x" * 300}, "x" * 256),
+    ],
+)
+def test_an_instance_is_named_by_the_first_variable_that_is_set_or_by_its_host(
+    variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONFIGSVC_INSTANCE", "POD_NAME", "HOSTNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Settings(address="config:1", application="shop").instance.id == expected
+
+
+async def test_what_the_program_reports_of_revisions_is_shown_by_status(service: Service, psql: Session) -> None:
+    await put(psql, "limits", "{}")
+    async with client_of(service.address) as configs:
+        status = configs.status
+        assert (status.applied_revision, status.refused_revision, status.refused_faults) == (0, 0, ())
+        revision, fault = configs.snapshot().revision, Fault("/requests", "is below the minimum of 1")
+        configs.report_refused(revision, fault)
+        configs.report_applied(revision - 1)
+        status = configs.status
+        assert (status.applied_revision, status.refused_revision) == (revision - 1, revision)
+        assert status.refused_faults == (fault,)
+    assert configs.status.refused_revision == revision
 
 
 async def test_importing_and_making_a_client_imports_no_grpc_and_does_no_io() -> None:

@@ -20,6 +20,13 @@ const SCREENS: readonly Screen[] = [
   screen("applications", () => import("../applications/ApplicationsScreen")),
   screen("applications/:application", () => import("../applications/ApplicationScreen")),
   screen("applications/:application/past", () => import("../past/PastScreen")),
+  screen("schemas", () => import("../schemas/SchemasScreen")),
+  screen("schemas/:schema", () => import("../schemas/SchemaScreen")),
+  screen("schemas/:schema/migrate", () => import("../schemas/MigrationScreen")),
+  screen("new-schema", () => import("../schemas/NewSchemaScreen")),
+  screen("operations", () => import("../operations/OperationsScreen")),
+  screen("operations/:operation", () => import("../operations/OperationScreen")),
+  screen("transfer", () => import("../transfer/TransferScreen")),
   screen("status", () => import("../status/StatusScreen")),
   screen("access", () => import("../access/AccessScreen")),
 ];

@@ -1,8 +1,6 @@
 /** A configuration as it is in effect, live. */
-import { useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { ApiError } from "../api/errors";
-import { useWatch } from "../api/useWatch";
 import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
 import { Busy, ErrorNotice } from "../parts/notices";
@@ -12,8 +10,8 @@ import { useSession } from "../session/Session";
 import { written } from "./content";
 import { Deleted } from "./Deleted";
 import { CopyLink, DeletionDialog, RestDialog } from "./dialogs";
-import { draftKey, hasDraft } from "./drafts";
-import { type Configuration, useConfiguration, useLastChange } from "./queries";
+import { draftOf } from "./drafts";
+import { type Configuration, useLastChange, useLiveConfiguration } from "./queries";
 
 const JsonEditor = lazy(() =>
   import("../parts/JsonEditor").then((module) => ({ default: module.JsonEditor })),
@@ -21,27 +19,20 @@ const JsonEditor = lazy(() =>
 
 export default function ConfigurationScreen({ names }: ScreenProps) {
   const { application = "", name = "" } = names;
-  const queries = useQueryClient();
-  const configuration = useConfiguration(application, name);
-  const watched = useWatch({
-    selectors: [{ application: { name: application }, names: [name] }],
-    view: "CONFIGURATION_VIEW_BASIC",
-  });
-  useEffect(() => {
-    if (watched.revision) void queries.invalidateQueries({ queryKey: ["configuration", application, name] });
-  }, [queries, application, name, watched.revision]);
-
+  const { configuration, watched } = useLiveConfiguration(application, name);
   if (configuration.error instanceof ApiError && configuration.error.status === 404) {
     return <Deleted application={application} name={name} error={configuration.error} />;
   }
   if (configuration.isError) {
     return <ErrorNotice error={configuration.error} retry={() => void configuration.refetch()} />;
   }
+  if (watched.failure) return <ErrorNotice error={watched.failure} retry={watched.restart} />;
   if (!configuration.data) return <Busy label="Reading the configuration" />;
   return (
     <>
       <Header configuration={configuration.data} />
       <WatchBadge state={watched.state} revision={watched.revision} />
+      <ChangedMeanwhile configuration={configuration.data} />
       <Facts configuration={configuration.data} isLit={watched.lit.size > 0} />
       <Suspense fallback={<Busy label="Loading" />}>
         <JsonEditor label="Content" text={written(configuration.data.config)} />
@@ -50,10 +41,31 @@ export default function ConfigurationScreen({ names }: ScreenProps) {
   );
 }
 
+/** A line that says what became of the version that the reader saw first. */
+function ChangedMeanwhile({ configuration }: { configuration: Configuration }) {
+  const { application = "", name = "", version = "", updated_by } = configuration;
+  const [seen, setSeen] = useState({ id: configuration.id, version });
+  if (seen.id !== configuration.id) setSeen({ id: configuration.id, version });
+  return (
+    <div role="status">
+      {seen.version !== version && (
+        <p className="notice warning">
+          {updated_by} made version {version} while you read version {seen.version}.{" "}
+          <a href={to.history(application, name, { from: seen.version, to: version })}>Compare</a>{" "}
+          <button type="button" onClick={() => setSeen({ id: configuration.id, version })}>
+            Seen
+          </button>
+        </p>
+      )}
+    </div>
+  );
+}
+
 function Header({ configuration }: { configuration: Configuration }) {
   const session = useSession();
   const { application = "", name = "" } = configuration;
   const [dialog, setDialog] = useState<"" | "rest" | "delete">("");
+  const draft = draftOf(application, name);
   return (
     <header className="screen">
       <h1>
@@ -68,7 +80,7 @@ function Header({ configuration }: { configuration: Configuration }) {
       {session.may("ROLE_EDITOR", application) && (
         <>
           <a className="button primary" data-key-edit href={to.edit(application, name)}>
-            {hasDraft(draftKey(application, name)) ? "Go on with your draft" : "Edit"}
+            {draft ? `Go on with your draft from version ${draft.version}` : "Edit"}
           </a>
           <CopyLink configuration={configuration} />
           <button type="button" onClick={() => setDialog("rest")}>

@@ -1,10 +1,13 @@
 /** A content in two views of one text: a form that is made from its schema, and an editor. */
 import { lazy, Suspense, useMemo } from "react";
+import { Broken } from "../parts/Broken";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { counted } from "../parts/words";
-import { isSame, type JsonObject, parsed, written } from "./content";
-import { reasonAgainstForm, type SchemaDocument } from "./formable";
-import { placeOf } from "./places";
+import { isSame, type JsonObject, parsed } from "./content";
+import { edited } from "./edits";
+import { reasonAgainstContent, reasonAgainstForm } from "./formable";
+import { placesOf } from "./places";
+import type { SchemaDocument } from "./schemas";
 import type { Faults } from "./useFaults";
 
 const JsonEditor = lazy(() =>
@@ -21,13 +24,18 @@ type Props = {
 };
 
 export function Editing({ text, onChange, document, faults }: Props) {
-  const reason = useMemo(() => (document ? reasonAgainstForm(document) : "it has no schema"), [document]);
+  const reasonOfSchema = useMemo(
+    () => (document ? reasonAgainstForm(document) : "it has no schema"),
+    [document],
+  );
+  const reason = reasonOfSchema || reasonAgainstContent(text);
   const read = useMemo(() => parsed(text), [text]);
   const marks = useMemo(() => marksOf(text, faults), [text, faults]);
 
   function takeForm(content: JsonObject) {
-    if ("content" in read && isSame(content, read.content)) return;
-    onChange(written(content));
+    if ("content" in read && !isSame(content, read.content)) {
+      onChange(edited(text, read.content, content));
+    }
   }
 
   return (
@@ -39,12 +47,14 @@ export function Editing({ text, onChange, document, faults }: Props) {
           {!reason && document && (
             <section aria-label="Form">
               {"content" in read ? (
-                <SchemaForm
-                  document={document}
-                  content={read.content}
-                  faults={faults.faults}
-                  onChange={takeForm}
-                />
+                <Broken>
+                  <SchemaForm
+                    document={document}
+                    content={read.content}
+                    faults={faults.faults}
+                    onChange={takeForm}
+                  />
+                </Broken>
               ) : (
                 <p className="notice warning">The form shows the content again once the text is JSON.</p>
               )}
@@ -94,5 +104,12 @@ function Summary({ faults }: { faults: Faults }) {
 function marksOf(text: string, faults: Faults) {
   if (faults.syntax)
     return [{ from: faults.syntax.at, to: faults.syntax.at + 1, message: faults.syntax.message }];
-  return faults.faults.map((one) => ({ ...placeOf(text, one.pointer), message: one.message }));
+  const places = placesOf(
+    text,
+    faults.faults.map((one) => one.pointer),
+  );
+  return faults.faults.map((one, index) => ({
+    ...(places[index] ?? { from: 0, to: 0 }),
+    message: one.message,
+  }));
 }

@@ -18,10 +18,19 @@ export function MergeDialog(props: Props) {
   return (
     <Dialog open onClose={props.onClose} title="Somebody changed it meanwhile" wide>
       {current.isError && <ErrorNotice error={current.error} retry={() => void current.refetch()} />}
-      {current.isFetching && <Busy label="Reading the new version" />}
-      {current.data && !current.isFetching && <Merge {...props} theirs={current.data} />}
+      <Newest {...props} theirs={current.data} isReading={current.isFetching} />
     </Dialog>
   );
+}
+
+function Newest(props: Props & { theirs: Configuration | undefined; isReading: boolean }) {
+  const { theirs, draft, isReading } = props;
+  const isNewer = theirs !== undefined && theirs.version !== draft.version;
+  if (!isNewer && isReading) return <Busy label="Reading the new version" />;
+  if (!isNewer) return <p>There is no version newer than yours.</p>;
+  if ("fault" in parsed(draft.text)) return <p>Correct your text first: it is not JSON.</p>;
+  // A choice is one between contents: with another version it is asked again.
+  return <Merge {...props} theirs={theirs} key={theirs.version} />;
 }
 
 function Merge({ configuration, draft, theirs, onMerged }: Props & { theirs: Configuration }) {

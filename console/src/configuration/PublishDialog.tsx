@@ -2,7 +2,7 @@ import { lazy, Suspense } from "react";
 import { ApiError } from "../api/errors";
 import { Dialog } from "../parts/Dialog";
 import { Busy, ErrorNotice } from "../parts/notices";
-import { PurposeFields } from "../parts/Purpose";
+import { type Purpose, PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
 import { arranged, parsed, written } from "./content";
 import type { Draft } from "./drafts";
@@ -13,6 +13,8 @@ const JsonDiff = lazy(() => import("../parts/JsonDiff").then((module) => ({ defa
 type Props = {
   configuration: Key;
   draft: Draft;
+  /** Why it shall be published, which outlives the dialog. */
+  held: readonly [Purpose, (purpose: Purpose) => void];
   onClose: () => void;
   onPublished: () => void;
   onConflict: () => void;
@@ -27,12 +29,12 @@ export function PublishDialog(props: Props) {
   );
 }
 
-function Form({ configuration, draft, onPublished, onConflict }: Props) {
-  const { purpose, setPurpose, attempt } = useAttempt(async (why, requestId) => {
-    const read = parsed(draft.text);
-    if ("fault" in read) throw new Error(read.fault);
-    return publishContent(configuration, read.content, draft.version, why, requestId);
-  }, onPublished);
+function Form({ configuration, draft, held, onPublished, onConflict }: Props) {
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => publishContent(configuration, draft.text, draft.version, why, requestId),
+    onPublished,
+    held,
+  );
   const isConflict = attempt.error instanceof ApiError && attempt.error.reason === "VERSION_MISMATCH";
   return (
     <form

@@ -1,17 +1,12 @@
 /** A form that is made from a schema. It changes nothing that nobody changes in it. */
 import { type Schema, Validator } from "@cfworker/json-schema";
-import Form from "@rjsf/core";
-import type {
-  ErrorSchema,
-  IconButtonProps,
-  RJSFSchema,
-  TemplatesType,
-  UiSchema,
-  ValidatorType,
-} from "@rjsf/utils";
-import { useMemo, useRef } from "react";
-import { type JsonObject, pathOf } from "./content";
-import type { SchemaDocument } from "./formable";
+import Form, { getDefaultRegistry } from "@rjsf/core";
+import type { ErrorSchema, FieldProps, RJSFSchema, UiSchema, ValidatorType } from "@rjsf/utils";
+import { createContext, useCallback, useContext, useMemo, useRef } from "react";
+import { type Json, type JsonObject, pathOf } from "./content";
+import { filledAt, type Path } from "./edits";
+import { TEMPLATES, WIDGETS } from "./fields";
+import { documentForForm, type SchemaDocument } from "./schemas";
 import type { Fault } from "./useFaults";
 
 type Props = {
@@ -21,11 +16,29 @@ type Props = {
   onChange: (content: JsonObject) => void;
 };
 
+type TakeChange = (value: unknown, path: Path) => void;
+
+const Change = createContext<TakeChange>(() => undefined);
+const { SchemaField } = getDefaultRegistry().fields as { SchemaField: React.ComponentType<FieldProps> };
+
 export default function SchemaForm({ document, content, faults, onChange }: Props) {
   const isTouched = useRef(false);
+  const made = useRef(new Set<string>());
+  // The library takes functions of two renderings for the same, and keeps the older one.
+  const latest = useRef({ content, onChange });
+  latest.current = { content, onChange };
+  const take = useCallback((value: unknown, path: Path) => {
+    // Whatever the form would add on its own is not a change.
+    if (!isTouched.current) return;
+    const { content, onChange } = latest.current;
+    const next = filledAt(content, path, value as Json | undefined, made.current);
+    latest.current = { content: next, onChange };
+    onChange(next);
+  }, []);
   const touch = () => {
     isTouched.current = true;
   };
+  const schema = useMemo(() => documentForForm(document) as RJSFSchema, [document]);
   const errors = useMemo(() => errorSchema(faults), [faults]);
   return (
     <div
@@ -34,27 +47,44 @@ export default function SchemaForm({ document, content, faults, onChange }: Prop
       onKeyDownCapture={touch}
       onChangeCapture={touch}
     >
-      <Form
-        schema={document as RJSFSchema}
-        uiSchema={UI}
-        formData={content}
-        validator={VALIDATOR}
-        templates={TEMPLATES}
-        extraErrors={errors}
-        experimental_defaultFormStateBehavior={NO_DEFAULTS}
-        noHtml5Validate
-        noValidate
-        showErrorList={false}
-        tagName="div"
-        idPrefix="form"
-        onChange={({ formData }) => {
-          // Whatever the form would add on its own is not a change.
-          if (isTouched.current) onChange(formData as JsonObject);
-        }}
-      />
+      <Change value={take}>
+        <Form
+          schema={schema}
+          uiSchema={UI}
+          formData={content}
+          validator={VALIDATOR}
+          fields={FIELDS}
+          widgets={WIDGETS}
+          templates={TEMPLATES}
+          extraErrors={errors}
+          experimental_defaultFormStateBehavior={NO_DEFAULTS}
+          noHtml5Validate
+          noValidate
+          showErrorList={false}
+          tagName="div"
+          idPrefix="form"
+        />
+      </Change>
     </div>
   );
 }
+
+/** A field whose changes do not go through the form: it would drop what another branch of the schema has. */
+function Field(props: FieldProps) {
+  const take = useContext(Change);
+  const isRoot = props.fieldPathId.path.length === 0;
+  return (
+    <SchemaField
+      {...props}
+      onChange={
+        isRoot ? (value, path) => take(typeof value === "symbol" ? undefined : value, path) : props.onChange
+      }
+    />
+  );
+}
+
+// A field for null would write it where nothing is.
+const FIELDS = { SchemaField: Field, NullField: () => null };
 
 const UI: UiSchema = { "ui:submitButtonOptions": { norender: true } };
 
@@ -97,26 +127,4 @@ const VALIDATOR: ValidatorType = {
       return false;
     }
   },
-};
-
-function iconButton(label: string) {
-  return function IconButton({ icon, iconType, uiSchema, registry, ...rest }: IconButtonProps) {
-    return (
-      <button {...rest} type="button">
-        {label}
-      </button>
-    );
-  };
-}
-
-const TEMPLATES: Partial<TemplatesType> = {
-  ButtonTemplates: {
-    AddButton: iconButton("Add"),
-    CopyButton: iconButton("Copy"),
-    ClearButton: iconButton("Clear"),
-    MoveDownButton: iconButton("Move down"),
-    MoveUpButton: iconButton("Move up"),
-    RemoveButton: iconButton("Remove"),
-    SubmitButton: () => null,
-  } as unknown as TemplatesType["ButtonTemplates"],
 };

@@ -1,4 +1,5 @@
 /** Contents as text: what the editor has, and what is compared. */
+import { syntaxPlace } from "./places";
 
 export type Json = null | boolean | number | string | Json[] | JsonObject;
 export type JsonObject = { [name: string]: Json };
@@ -15,10 +16,7 @@ export function parsed(text: string): { content: JsonObject } | { fault: string;
     value = JSON.parse(text);
   } catch (error) {
     const { message } = error as SyntaxError;
-    return {
-      fault: `This is not JSON: ${message}`,
-      at: Number(/position (\d+)/.exec(message)?.[1] ?? text.length),
-    };
+    return { fault: `This is not JSON: ${message}`, at: syntaxPlace(text, message) };
   }
   if (!isObject(value)) return { fault: "A content is a JSON object: it begins with {", at: 0 };
   return { content: value };
@@ -39,6 +37,12 @@ export function isSame(a: Json | undefined, b: Json | undefined): boolean {
     names.length === Object.keys(b).length &&
     names.every((name) => Object.hasOwn(b, name) && isSame(a[name], b[name]))
   );
+}
+
+/** Return whether two texts have the same content, however it is laid out. */
+export function isSameText(a: string, b: string): boolean {
+  const [first, second] = [parsed(a), parsed(b)];
+  return a === b || ("content" in first && "content" in second && isSame(first.content, second.content));
 }
 
 /** Return a JSON Pointer (RFC 6901) to a path. */

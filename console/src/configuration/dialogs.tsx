@@ -6,15 +6,20 @@ import { Dialog } from "../parts/Dialog";
 import { ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
-import { written } from "./content";
-import { keepDraft } from "./drafts";
 import type { Configuration } from "./queries";
 import { changeRest, remove } from "./writes";
 
 type Props = { configuration: Configuration; onClose: () => void };
 
+/** Return what the dialog was opened for. What somebody else makes of it meanwhile is nothing that the caller decided on. */
+function useSeen(props: Props): Props {
+  const [configuration] = useState(props.configuration);
+  return { ...props, configuration };
+}
+
 /** The form for everything of a configuration but its content. */
-export function RestDialog({ configuration, onClose }: Props) {
+export function RestDialog(props: Props) {
+  const { configuration, onClose } = useSeen(props);
   const queries = useQueryClient();
   const { application = "", name: oldName = "", version = "" } = configuration;
   const [name, setName] = useState(oldName);
@@ -77,7 +82,8 @@ export function RestDialog({ configuration, onClose }: Props) {
   );
 }
 
-export function DeletionDialog({ configuration, onClose }: Props) {
+export function DeletionDialog(props: Props) {
+  const { configuration, onClose } = useSeen(props);
   const queries = useQueryClient();
   const { application = "", name = "", version = "" } = configuration;
   const { purpose, setPurpose, attempt } = useAttempt(
@@ -109,18 +115,12 @@ export function DeletionDialog({ configuration, onClose }: Props) {
   );
 }
 
-/** A link to a new configuration that begins with the content of this one. */
+/** A link to a new configuration that begins as a copy of this one. */
 export function CopyLink({ configuration }: { configuration: Configuration }) {
+  const { application = "", name = "" } = configuration;
   return (
-    <button
-      type="button"
-      onClick={() => {
-        keepDraft("", "new", { text: written(configuration.config), version: "0", base: "{\n}\n" });
-        const { application = "", name = "", schema } = configuration;
-        go(to.newConfiguration(application, { name: `${name}-copy`, schema: schema?.schema }));
-      }}
-    >
+    <a className="button" href={to.newConfiguration(application, { name: `${name}-copy`, from: name })}>
       Copy
-    </button>
+    </a>
   );
 }

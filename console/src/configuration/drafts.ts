@@ -1,11 +1,15 @@
 /** Texts that nobody has published yet. They outlive the screen, not the page: the browser asks before it goes. */
 import { useEffect, useState } from "react";
+import { isSameText } from "./content";
+import type { New } from "./writes";
 
 export type Draft = {
   text: string;
   /** The version and the content that it began from. "0": a new configuration. */
   version: string;
   base: string;
+  /** What else was typed for a new configuration. */
+  made?: New;
 };
 
 const drafts = new Map<string, Draft>();
@@ -14,25 +18,35 @@ window.addEventListener("beforeunload", (event) => {
   if (drafts.size) event.preventDefault();
 });
 
-/** Return the draft of a configuration, and functions that keep and drop it. */
-export function useDraft(key: string, began: Draft): [Draft, (draft: Draft) => void, () => void] {
-  const [draft, setDraft] = useState(() => drafts.get(key) ?? began);
+/**
+ * Return the draft of a configuration, and what keeps and drops it.
+ *
+ * As long as nothing is changed, it is what it would begin from now.
+ */
+export function useDraft(key: string, began: Draft) {
+  const [typed, setTyped] = useState(() => drafts.get(key));
+  const isChanged = typed !== undefined && !isSameText(typed.text, typed.base);
+  const isKept = isChanged || (typed?.made !== undefined && typed.made !== began.made);
+  const draft = typed && (isKept || typed.version === began.version) ? typed : began;
   useEffect(() => {
-    if (draft.text === draft.base) drafts.delete(key);
-    else drafts.set(key, draft);
-  }, [key, draft]);
-  return [draft, setDraft, () => drafts.delete(key)];
+    if (typed && isKept) drafts.set(key, typed);
+    else drafts.delete(key);
+  }, [key, typed, isKept]);
+  return {
+    draft,
+    isChanged,
+    setDraft: setTyped,
+    dropDraft: () => {
+      drafts.delete(key);
+      setTyped(undefined);
+    },
+  };
 }
 
-export function hasDraft(key: string): boolean {
-  return drafts.has(key);
+export function draftOf(application: string, name: string): Draft | undefined {
+  return drafts.get(draftKey(application, name));
 }
 
 export function draftKey(application: string, name: string): string {
   return `${application}\n${name}`;
-}
-
-/** Put a text into the draft of a configuration that is not shown now. */
-export function keepDraft(application: string, name: string, draft: Draft): void {
-  drafts.set(draftKey(application, name), draft);
 }

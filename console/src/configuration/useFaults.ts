@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 import { ApiError } from "../api/errors";
-import { type JsonObject, parsed } from "./content";
+import { parsed } from "./content";
 
 export type Fault = { pointer: string; message: string };
 
@@ -16,7 +16,7 @@ export type Faults = {
 const PAUSE_MILLISECONDS = 300;
 const UNCHECKED: Faults = { isChecked: false, syntax: undefined, faults: [], error: undefined };
 
-export type Check = (content: JsonObject, signal: AbortSignal) => Promise<unknown>;
+export type Check = (text: string, signal: AbortSignal) => Promise<unknown>;
 
 /** Check a text as it is typed, by the service: nothing else knows all of its rules. */
 export function useFaults(text: string, check: Check): Faults {
@@ -44,7 +44,7 @@ async function faultsOf(text: string, check: Check, signal: AbortSignal): Promis
     return { ...UNCHECKED, isChecked: true, syntax: { message: read.fault, at: read.at } };
   }
   try {
-    await check(read.content, signal);
+    await check(text, signal);
     return { ...UNCHECKED, isChecked: true };
   } catch (error) {
     const faults = contentFaults(error);

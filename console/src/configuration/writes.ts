@@ -1,27 +1,27 @@
 /** Writes of configurations. Each takes the request_id of its attempt, so that a repetition changes nothing twice. */
-import { api, read } from "../api/client";
+import { api, type Model, read } from "../api/client";
 import type { Purpose } from "../parts/Purpose";
-import type { JsonObject } from "./content";
 
 export type Key = { application: string; name: string };
 
 const why = (purpose: Purpose) => ({ reason: purpose.reason, change_request: purpose.changeRequest });
 
-export function checkContent(key: Key, config: JsonObject, signal: AbortSignal) {
-  const body = { key, configuration: { config }, update_mask: "config", validate_only: true };
+// Contents are sent as they were typed: the service says what a number, or a name that is there twice, would lose.
+
+export function checkContent(key: Key, text: string, signal: AbortSignal) {
+  const body = {
+    key,
+    configuration: { config_json: text },
+    update_mask: "config",
+    validate_only: true,
+  };
   return read(api.POST("/api/v1/configurations:update", { body, signal }));
 }
 
-export function publishContent(
-  key: Key,
-  config: JsonObject,
-  version: string,
-  purpose: Purpose,
-  requestId: string,
-) {
+export function publishContent(key: Key, text: string, version: string, purpose: Purpose, requestId: string) {
   const body = {
     key,
-    configuration: { config },
+    configuration: { config_json: text },
     update_mask: "config",
     expected_version: version,
     request_id: requestId,
@@ -32,24 +32,27 @@ export function publishContent(
 
 export type New = Key & { comments: string; schema: string; version: string };
 
-function creationOf(made: New, config: JsonObject) {
+type Creation = Model["CreateConfigurationRequest"];
+
+// The type asks for config, although config_json can stand in its place.
+function creationOf(made: New, text: string): Creation {
   const { application, name, comments, schema, version } = made;
   return {
     application: { name: application },
     name,
     comments,
-    config,
+    config_json: text,
     ...(schema && { schema: { schema, ...(version && { version }) } }),
-  };
+  } as unknown as Creation;
 }
 
-export function checkNew(made: New, config: JsonObject, signal: AbortSignal) {
-  const body = { ...creationOf(made, config), validate_only: true };
+export function checkNew(made: New, text: string, signal: AbortSignal) {
+  const body = { ...creationOf(made, text), validate_only: true };
   return read(api.POST("/api/v1/configurations", { body, signal }));
 }
 
-export function create(made: New, config: JsonObject, purpose: Purpose, requestId: string) {
-  const body = { ...creationOf(made, config), request_id: requestId, ...why(purpose) };
+export function create(made: New, text: string, purpose: Purpose, requestId: string) {
+  const body = { ...creationOf(made, text), request_id: requestId, ...why(purpose) };
   return read(api.POST("/api/v1/configurations", { body }));
 }
 

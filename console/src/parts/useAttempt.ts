@@ -1,14 +1,28 @@
 import { useMutation } from "@tanstack/react-query";
 import { useState } from "react";
+import { ApiError } from "../api/errors";
 import { NO_PURPOSE, type Purpose } from "./Purpose";
 
-/** A write with its purpose. A repetition after an error has the same request_id, so that nothing is done twice. */
+/**
+ * A write with its purpose.
+ *
+ * A repetition after an error that leaves open what was done has the same request_id, so that nothing is done twice.
+ * `held`: a purpose that outlives the component.
+ */
 export function useAttempt<T>(
   write: (purpose: Purpose, requestId: string) => Promise<T>,
   onDone: (result: T) => unknown,
+  held?: readonly [Purpose, (purpose: Purpose) => void],
 ) {
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const attempt = useMutation({ mutationFn: () => write(purpose, requestId), onSuccess: onDone });
+  const own = useState(NO_PURPOSE);
+  const [purpose, setPurpose] = held ?? own;
+  const [requestId, setRequestId] = useState(() => crypto.randomUUID());
+  const attempt = useMutation({
+    mutationFn: () => write(purpose, requestId),
+    onSuccess: onDone,
+    onError: (error) => {
+      if (error instanceof ApiError && !error.mayPass) setRequestId(crypto.randomUUID());
+    },
+  });
   return { purpose, setPurpose, attempt };
 }
