@@ -1,12 +1,16 @@
 """The command line on a terminal: colours, questions, the editor, progress."""
 
+import asyncio
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import Cli
 from tests.cli.test_configurations import prepared
+from tests.cli.test_exec import WITH_TERMINAL
+from tests.process.running import LIMIT_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -123,6 +127,21 @@ async def test_a_text_is_never_lost(cli: Cli, application: str) -> None:
     kept = Path(broken.err.split("your text is kept in ")[1].split()[0])
     assert kept.stat().st_mode & 0o777 == 0o600
     kept.unlink()
+    assert (await cli.ok("config", "get", key, "/replicas")).out == "3\n"
+
+
+async def test_a_text_is_kept_if_the_terminal_hangs_up_while_the_editor_is_open(cli: Cli, application: str) -> None:
+    key = await prepared(cli, application)
+    cli.write("open.sh", 'sed -i "s/replicas: 3/replicas: 5/" "$1"; echo saved; exec sleep 600\n')
+    variables = {"EDITOR": f"sh {cli.folder}/open.sh", "TMPDIR": str(cli.folder)}
+    async with cli.terminal("config", "edit", key, command=WITH_TERMINAL, **variables) as terminal:
+        await terminal.wait_for("saved")
+        terminal.hang_up()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await terminal.process.wait() == -signal.SIGHUP
+    (kept,) = cli.folder.glob("configsvc-web-*.yaml")
+    assert "\nreplicas: 5\n" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
     assert (await cli.ok("config", "get", key, "/replicas")).out == "3\n"
 
 
