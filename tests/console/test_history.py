@@ -20,6 +20,8 @@ from tests.storage.compacting import compact_once
 from tests.storage.reading import Session, application
 
 pytestmark = pytest.mark.timeout(120)
+# The versions that the blame reads at once; a history shows half as many.
+PAGE = 100
 # Text of others is shown as text.
 EVIL = "<img src=x onerror=alert(1)>"
 
@@ -117,6 +119,21 @@ async def test_blame_names_for_each_value_who_set_it_as_far_as_the_history_goes(
     await expect(page.get_by_role("alert")).to_contain_text("no longer kept")
     await page.get_by_role("link", name="Show version 3 without a comparison").click()
     await expect(page.get_by_role("textbox", name="Content")).to_contain_text('"a": 3')
+
+
+async def test_a_history_of_several_pages_is_read_to_its_end(http: Service, console: Console) -> None:
+    page = console.page
+    rows = page.locator("tbody tr")
+    await create(http, "many", {"first": 1}, reason="long ago")
+    for number in range(PAGE):
+        await patch(http, "many", {"n": number})
+    await console.open("/configurations/shop/many/blame")
+    await expect(rows.filter(has_text="/first")).to_contain_text("long ago")
+    await console.open("/configurations/shop/many/history")
+    await page.get_by_role("button", name="Show more").click()
+    await expect(rows.last).not_to_contain_text("long ago")
+    await page.get_by_role("button", name="Show more").click()
+    await expect(rows.last).to_contain_text("long ago")
 
 
 async def test_the_audit_is_filtered_by_its_address_and_leads_to_each_history(http: Service, console: Console) -> None:
@@ -249,11 +266,13 @@ async def test_a_viewer_reads_the_history_and_changes_nothing(
 @pytest.mark.skipif(not AXE.exists(), reason="needs the packages of the console: make console")
 async def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(http: Service, console: Console) -> None:
     await three_versions(http)
+    # More differences than are in sight.
+    await patch(http, "web", {f"member-{number}": number for number in range(40)})
     revision = await head(http)
     page = console.page
     await page.set_viewport_size({"width": 360, "height": 700})
     for address in (
-        "/configurations/shop/web/history?from=1&to=3",
+        "/configurations/shop/web/history?from=1&to=4",
         "/configurations/shop/web/blame",
         "/audit",
         f"/applications/shop/past?at={revision}",

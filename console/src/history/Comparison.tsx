@@ -67,7 +67,8 @@ export const RESTORED: readonly Fact[] = [COMMENTS, SCHEMA];
 function Changes({ found }: { found: readonly Difference[] }) {
   const [shown, setShown] = useState(PART);
   return (
-    <section aria-label="What differs">
+    // biome-ignore lint/a11y/noNoninteractiveTabindex: a scrolled region must be reachable by keys
+    <section aria-label="What differs" className="differing" tabIndex={0}>
       <p className="count">{counted(found.length, "change")}</p>
       <ul className="changes">
         {found.slice(0, shown).map((one) => (
