@@ -21,6 +21,14 @@ const SCREENS: readonly Screen[] = [
   screen("applications/:application", () => import("../applications/ApplicationScreen")),
   screen("status", () => import("../status/StatusScreen")),
   screen("access", () => import("../access/AccessScreen")),
+  screen("schemas", () => import("../schemas/SchemasScreen")),
+  screen("new-schema", () => import("../schemas/NewSchemaScreen")),
+  screen("schemas/:name", () => import("../schemas/SchemaScreen")),
+  screen("schemas/:name/new-version", () => import("../schemas/NewVersionScreen")),
+  screen("schemas/:name/migrate", () => import("../schemas/MigrateScreen")),
+  screen("operations", () => import("../operations/OperationsScreen")),
+  screen("operations/:name", () => import("../operations/OperationScreen")),
+  screen("transfer", () => import("../transfer/TransferScreen")),
 ];
 
 /** Return the screen of an address, and the names in it. The first one is shown without an address. */

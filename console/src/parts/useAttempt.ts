@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { NO_PURPOSE, type Purpose } from "./Purpose";
 
 /** A write with its purpose. A repetition after an error has the same request_id, so that nothing is done twice. */
@@ -11,4 +11,20 @@ export function useAttempt<T>(
   const [requestId] = useState(() => crypto.randomUUID());
   const attempt = useMutation({ mutationFn: () => write(purpose, requestId), onSuccess: onDone });
   return { purpose, setPurpose, attempt };
+}
+
+/** Return a function that gives the request_id of an attempt: the same one until its settings change or it is done. */
+export function useRequestIds(): { of: (settings: string) => string; done: () => void } {
+  const last = useRef({ settings: "", id: "" });
+  return {
+    of: (settings) => {
+      if (!last.current.id || last.current.settings !== settings) {
+        last.current = { settings, id: crypto.randomUUID() };
+      }
+      return last.current.id;
+    },
+    done: () => {
+      last.current = { settings: "", id: "" };
+    },
+  };
 }
