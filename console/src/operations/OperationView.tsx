@@ -3,7 +3,7 @@ import { toApiError } from "../api/errors";
 import { useParameters } from "../app/location";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { Time } from "../parts/Time";
-import { Items } from "./Items";
+import { ItemTable } from "./ItemTable";
 import { stateName } from "./items";
 import { Progress } from "./Progress";
 import { type Operation, useOperation } from "./queries";
@@ -26,7 +26,7 @@ export function OperationView({ id }: { id: string }) {
       </p>
       <Ending operation={data} />
       <Facts metadata={data.metadata} />
-      <Items
+      <ItemTable
         id={id}
         isDone={data.done ?? false}
         isDryRun={data.metadata?.validate_only ?? false}

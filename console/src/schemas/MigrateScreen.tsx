@@ -12,7 +12,8 @@ import { NO_PURPOSE, PurposeFields } from "../parts/Purpose";
 import { useRequestIds } from "../parts/useAttempt";
 import { useSession } from "../session/Session";
 import { MigrationFields } from "./MigrationFields";
-import { faultOf, type Migration, migrate, type PatchKind } from "./migration";
+import { faultOf, type Migration, type PatchKind } from "./migration";
+import { migrate } from "./writes";
 
 export default function MigrateScreen({ names }: ScreenProps) {
   const { name = "" } = names;
@@ -83,7 +84,12 @@ export default function MigrateScreen({ names }: ScreenProps) {
           >
             <PurposeFields value={purpose} onChange={setPurpose} />
             {attempt.isError && !attempt.variables && <ErrorNotice error={attempt.error} />}
-            <RealStart id={tried.id} isSame={tried.settings === settings} isStarting={attempt.isPending} />
+            <RealStart
+              id={tried.id}
+              validOnly={migration.validOnly}
+              isSame={tried.settings === settings}
+              isStarting={attempt.isPending}
+            />
           </form>
         </section>
       )}
@@ -91,9 +97,13 @@ export default function MigrateScreen({ names }: ScreenProps) {
   );
 }
 
-function RealStart({ id, isSame, isStarting }: { id: string; isSame: boolean; isStarting: boolean }) {
+type RealStartProps = { id: string; validOnly: boolean; isSame: boolean; isStarting: boolean };
+
+function RealStart({ id, validOnly, isSame, isStarting }: RealStartProps) {
   const tried = useOperation(id).data;
-  const isGood = tried?.metadata?.state === "STATE_SUCCEEDED";
+  const hasSucceeded = tried?.metadata?.state === "STATE_SUCCEEDED";
+  // A dry run goes on to its end, so that it lists all that fails.
+  const isGood = hasSucceeded && (validOnly || !Number(tried.metadata?.failed_count ?? 0));
   return (
     <p className="actions">
       <button type="submit" className="primary" disabled={!isGood || !isSame || isStarting}>
@@ -101,11 +111,14 @@ function RealStart({ id, isSame, isStarting }: { id: string; isSame: boolean; is
       </button>
       {!isSame && <span>You changed something since: try it again first.</span>}
       {isSame && tried?.done && !isGood && (
-        <span>The dry run did not succeed: correct what it lists first.</span>
+        <span>{hasSucceeded ? SOME_FAIL : "The dry run did not succeed."}</span>
       )}
     </p>
   );
 }
+
+const SOME_FAIL =
+  "Some cannot be moved: correct what is listed, or choose to move those that can be, and try it again.";
 
 /** Return the migration in the address, and a function that changes it. The patch, which may be long, is not in it. */
 function useMigration(): [Migration, (changes: Partial<Migration>) => void] {

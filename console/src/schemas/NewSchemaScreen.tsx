@@ -9,6 +9,7 @@ import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
 import { useSession } from "../session/Session";
 import { DocumentEditor } from "./DocumentEditor";
+import { readAgain } from "./queries";
 import { useDocumentCheck } from "./useDocumentCheck";
 import { checkSchema, createSchema } from "./writes";
 
@@ -49,7 +50,7 @@ function Form() {
     (why, requestId) => createSchema(made, proposal, why, requestId),
     async () => {
       dropDraft();
-      await queries.invalidateQueries();
+      await readAgain(queries, made.name);
       go(to.schema(made.name), { replace: true });
     },
   );

@@ -8,7 +8,7 @@ import { useDraft } from "../configuration/drafts";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { useSession } from "../session/Session";
 import { DocumentEditor } from "./DocumentEditor";
-import { type Schema, useSchema, useSchemaVersion } from "./queries";
+import { readAgain, type Schema, useSchema, useSchemaVersion } from "./queries";
 import { useDocumentCheck } from "./useDocumentCheck";
 import { VersionDialog } from "./VersionDialog";
 import { draftKey } from "./words";
@@ -40,7 +40,7 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
 
   async function leave() {
     dropDraft();
-    await queries.invalidateQueries();
+    await readAgain(queries, name);
     go(to.schema(name));
   }
 

@@ -1,8 +1,5 @@
 /** What a migration is asked to do. */
-import { api, read } from "../api/client";
 import { isObject, parsed } from "../configuration/content";
-import { withText } from "../parts/exact";
-import type { Purpose } from "../parts/Purpose";
 
 export type PatchKind = "none" | "json_patch" | "merge_patch";
 
@@ -41,28 +38,7 @@ function faultOfPatch(kind: PatchKind, text: string): string {
   }
 }
 
-/** Start a migration, or its dry run. The patch is sent as it was typed. */
-export function migrate(
-  schema: string,
-  migration: Migration,
-  isDryRun: boolean,
-  purpose: Purpose,
-  requestId: string,
-) {
-  const { kind, patch } = migration;
-  const body = {
-    ...requestOf(migration),
-    validate_only: isDryRun,
-    reason: purpose.reason,
-    change_request: purpose.changeRequest,
-    request_id: requestId,
-  };
-  const bodySerializer = (one: object) =>
-    kind === "none" ? JSON.stringify(one) : withText(one, kind, patch);
-  const options = { params: { path: { schema } }, body, bodySerializer };
-  return read(api.POST("/api/v1/schemas/{schema}:migrate", options));
-}
-
+/** Return the request of a migration, without its patch. */
 export function requestOf({ from, to, all, application, prefix, validOnly }: Migration) {
   return {
     ...(from && { from_version: from }),

@@ -1,5 +1,5 @@
 /** What the screens of schemas read. */
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { api, type Model, read } from "../api/client";
 import { indented, memberOf } from "../parts/exact";
 
@@ -56,6 +56,12 @@ export function useSchemaVersion(name: string, version: string) {
       return versionOf(await read(api.GET("/api/v1/schemas/{name}/versions/{version}", options)));
     },
   });
+}
+
+/** Read again what a change of a schema changes. Its checks, which are dear, are not repeated. */
+export async function readAgain(queries: QueryClient, name: string): Promise<void> {
+  const keys = [["schemas"], ["schema", name], ["schema-versions", name]];
+  await Promise.all(keys.map((queryKey) => queries.invalidateQueries({ queryKey })));
 }
 
 export function versionOf(answer: string): SchemaVersion {

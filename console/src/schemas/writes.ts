@@ -2,6 +2,7 @@
 import { api, type Model, read } from "../api/client";
 import { withText } from "../parts/exact";
 import type { Purpose } from "../parts/Purpose";
+import { type Migration, requestOf } from "./migration";
 
 export type Proposal = { text: string; isOpen: boolean };
 export type Addition = Model["SchemaAddition"];
@@ -74,4 +75,25 @@ export function deleteSchema(name: string, expected: string, purpose: Purpose, r
 
 export function additionsOf(answer: { additions?: Addition[]; addition_count?: string }): Additions {
   return { additions: answer.additions ?? [], count: Number(answer.addition_count ?? 0) };
+}
+
+/** Start a migration, or its dry run. The patch is sent as it was typed. */
+export function migrate(
+  schema: string,
+  migration: Migration,
+  isDryRun: boolean,
+  purpose: Purpose,
+  requestId: string,
+) {
+  const { kind, patch } = migration;
+  const body = {
+    ...requestOf(migration),
+    validate_only: isDryRun,
+    request_id: requestId,
+    ...why(purpose),
+  };
+  const bodySerializer = (one: object) =>
+    kind === "none" ? JSON.stringify(one) : withText(one, kind, patch);
+  const options = { params: { path: { schema } }, body, bodySerializer };
+  return read(api.POST("/api/v1/schemas/{schema}:migrate", options));
 }

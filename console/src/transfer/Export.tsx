@@ -4,7 +4,8 @@ import { useParameters } from "../app/location";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { TextFilter } from "../parts/TextFilter";
 import { counted } from "../parts/words";
-import { exported, fileName, type Progress, save } from "./exporting";
+import { fileName, type Progress } from "./exported";
+import { exportSelection, save } from "./exporting";
 
 /** Exports a selection, which is in the address. */
 export function Export() {
@@ -20,7 +21,7 @@ export function Export() {
     mutationFn: () => {
       stop.current = new AbortController();
       setProgress(undefined);
-      return exported(selection, setProgress, stop.current.signal);
+      return exportSelection(selection, setProgress, stop.current.signal);
     },
     onSuccess: ({ file, revision }) => save(file, fileName(selection, revision)),
   });

@@ -30,8 +30,6 @@ test("what the command line exports is read, too", () => {
 });
 
 test("another object is the content of a configuration that is named as its file", () => {
-  const { items } = readText("limits.json", '{\r\n  "n": 1e400,\n  "items": [1]\n}\n');
-  assert.deepEqual(items, []);
   const read = readText("limits.json", '{\r\n  "n": 12345678901234567890,\n  "items": [1]\n}\n');
   assert.deepEqual(read.faults, []);
   assert.deepEqual(linesOf(read.items, "shop"), [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ApiError } from "../api/errors";
-import { collected, fileName } from "./exporting";
+import { collected, fileName } from "./exported";
 
 const bytes = (...texts: string[]) =>
   new ReadableStream<Uint8Array>({

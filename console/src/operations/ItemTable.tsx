@@ -1,5 +1,4 @@
 import { lazy, Suspense, useState } from "react";
-import { toApiError } from "../api/errors";
 import { to } from "../app/routes";
 import { FaultList } from "../parts/FaultList";
 import { More } from "../parts/More";
@@ -18,7 +17,7 @@ type Props = {
 };
 
 /** The items of an operation that are done. */
-export function Items({ id, isDone, isDryRun, failedOnly, onFailedOnly }: Props) {
+export function ItemTable({ id, isDone, isDryRun, failedOnly, onFailedOnly }: Props) {
   const items = useItems(id, failedOnly, isDone);
   const rows = items.data?.pages.flatMap((page) => page.items) ?? [];
   return (
@@ -75,12 +74,13 @@ export function Items({ id, isDone, isDryRun, failedOnly, onFailedOnly }: Props)
 }
 
 function Outcome({ item, isDryRun }: { item: Item; isDryRun: boolean }) {
-  const error = item.error && toApiError(400, item.error, null);
+  const faults = item.faults ?? [];
   return (
     <>
       {outcomeOf(item, isDryRun)}
-      {error && `: ${error.message}`}
-      <FaultList faults={item.faults ?? []} count={Number(item.fault_count ?? 0)} />
+      {/* The error of an item with faults repeats them. */}
+      {item.error && !faults.length && `: ${item.error.message}`}
+      <FaultList faults={faults} count={Number(item.fault_count ?? 0)} />
       {item.before !== undefined && item.after !== undefined && (
         <Difference before={item.before} after={item.after} />
       )}
