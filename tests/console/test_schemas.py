@@ -1,16 +1,22 @@
 """Schemas in the console: their documents, the effect of a new version before it is made, deletion and migration."""
 
 import json
+from pathlib import Path
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
+from configapi.v1.access_service_pb2 import ROLE_VIEWER, CreateRoleBindingRequest
+from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.schema_pb2 import CLOSING_AS_WRITTEN, SchemaVersionRef
 from configapi.v1.schema_service_pb2 import CreateSchemaRequest
 from tests.api.calls import content, create, get
-from tests.console.chromium import AXE, Console
+from tests.console.chromium import AXE, Console, console_of
+from tests.console.signing_in import sign_in
+from tests.identity.tokens import bearing, oidc_settings
 from tests.schemas.calls import REPLICAS, create_schema, create_version, get_version
-from tests.service import Service
+from tests.service import Service, running_service, struct
+from tests.storage.reading import Session, application
 
 pytestmark = pytest.mark.timeout(120)
 AT_MOST_5 = {"type": "object", "properties": {"replicas": {"type": "integer", "minimum": 0, "maximum": 5}}}
@@ -178,6 +184,34 @@ async def test_configurations_migrate_after_a_dry_run_that_showed_each_before_an
     await expect(page.get_by_text("2 changed")).to_be_visible()
     many = await get(http, "many")
     assert (many.schema.version, content(many.config)) == (2, {"replicas": 4})
+
+
+async def test_a_viewer_reads_schemas_and_sees_no_button_that_changes_them(
+    database_url: str, browser: Browser, psql: Session, tmp_path: Path
+) -> None:
+    await application(psql)
+    settings = oidc_settings(tmp_path, http_listen="127.0.0.1:0")
+    async with (
+        running_service(database_url, **settings) as service,
+        console_of(browser, f"http://{service.http_address}") as console,
+    ):
+        shop = ApplicationRef(name="shop")
+        viewer = CreateRoleBindingRequest(principal="user:vi", role=ROLE_VIEWER, application=shop)
+        await service.access.CreateRoleBinding(viewer, metadata=bearing("root"))
+        request = CreateSchemaRequest(name="web", document=struct(REPLICAS))
+        await service.schemas.CreateSchema(request, metadata=bearing("root"))
+        page = console.page
+        await sign_in(console, "vi", "/schemas")
+        await page.get_by_role("main").get_by_role("link", name="web").click()
+        await expect(page.get_by_role("textbox", name="Document")).to_contain_text("replicas")
+        for name in ("New schema", "New version", "Migrate configurations", "Delete"):
+            await expect(page.get_by_text(name)).to_be_hidden()
+        # Who knows the address is told which role it needs.
+        await page.evaluate("() => { location.hash = '/schemas/web/new-version'; }")
+        await expect(page.get_by_text("The role admin of all applications is needed")).to_be_visible()
+        await page.get_by_role("link", name="Import and export").click()
+        await expect(page.get_by_role("button", name="Export")).to_be_visible()
+        await expect(page.get_by_text("Drag files here")).to_be_hidden()
 
 
 @pytest.mark.skipif(not AXE.exists(), reason="needs the packages of the console: make console")

@@ -50,7 +50,7 @@ function Ending({ operation }: { operation: Operation }) {
   const shown = counts.filter(([, count]) => Number(count ?? 0) > 0);
   return (
     <p>
-      {metadata?.validate_only && "It would have: "}
+      {metadata?.validate_only && "A real run: "}
       {shown.map(([text, count]) => `${Number(count).toLocaleString("en")} ${text}`).join(", ")}
       {Number(response.revision ?? 0) > 0 && `. Its last commit is revision ${response.revision}.`}
     </p>

@@ -89,6 +89,7 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
         <VersionDialog
           name={name}
           proposal={proposal}
+          stored={check.stored ?? proposal.text}
           draft={draft}
           onClose={() => {
             setIsAsking(false);

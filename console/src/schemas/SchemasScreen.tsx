@@ -1,5 +1,4 @@
 /** All schemas. */
-import { useDeferredValue } from "react";
 import { useParameters } from "../app/location";
 import { to } from "../app/routes";
 import { More } from "../parts/More";
@@ -12,7 +11,7 @@ export default function SchemasScreen() {
   const session = useSession();
   const [parameters, setParameters] = useParameters();
   const prefix = parameters.get("prefix") ?? "";
-  const schemas = useSchemas(useDeferredValue(prefix));
+  const schemas = useSchemas(prefix);
   const rows = schemas.data?.pages.flatMap((page) => page.schemas ?? []) ?? [];
   return (
     <>

@@ -15,7 +15,15 @@ import { additionsOf, checkVersion, createVersion, type Mode, type Proposal } fr
 const JsonDiff = lazy(() => import("../parts/JsonDiff").then((module) => ({ default: module.JsonDiff })));
 
 type Effect = Model["CheckSchemaVersionResponse"];
-type Props = { name: string; proposal: Proposal; draft: Draft; onClose: () => void; onCreated: () => void };
+type Props = {
+  name: string;
+  proposal: Proposal;
+  /** The document as it would be stored. */
+  stored: string;
+  draft: Draft;
+  onClose: () => void;
+  onCreated: () => void;
+};
 
 export function VersionDialog(props: Props) {
   return (
@@ -25,7 +33,7 @@ export function VersionDialog(props: Props) {
   );
 }
 
-function Form({ name, proposal, draft, onCreated }: Props) {
+function Form({ name, proposal, stored, draft, onCreated }: Props) {
   const [mode, setMode] = useState<Mode>("SCHEMA_VERSION_MODE_STRICT");
   const effect = useQuery({
     queryKey: ["schema-effect", name, proposal],
@@ -46,7 +54,11 @@ function Form({ name, proposal, draft, onCreated }: Props) {
       }}
     >
       <Suspense fallback={<Busy label="Comparing" />}>
-        <JsonDiff before={draft.base} after={proposal.text} labels={["the newest version", "your change"]} />
+        <JsonDiff
+          before={draft.base}
+          after={stored}
+          labels={["the newest version", "as it would be stored"]}
+        />
       </Suspense>
       {effect.isPending && <Busy label="Checking all configurations of the schema" />}
       {effect.isError && <ErrorNotice error={effect.error} retry={() => void effect.refetch()} />}

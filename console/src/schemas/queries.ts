@@ -1,5 +1,5 @@
 /** What the screens of schemas read. */
-import { type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, type QueryClient, useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { api, type Model, read } from "../api/client";
 import { indented, memberOf } from "../parts/exact";
 
@@ -12,15 +12,16 @@ const PAGE_SIZE = 100;
 export function useSchemas(prefix: string) {
   return useInfiniteQuery({
     queryKey: ["schemas", prefix],
+    placeholderData: keepPreviousData,
     initialPageParam: "",
     getNextPageParam: (page: Model["ListSchemasResponse"]) => page.next_page_token || undefined,
-    queryFn: ({ pageParam }) => {
+    queryFn: ({ pageParam, signal }) => {
       const query = {
         page_size: PAGE_SIZE,
         ...(prefix && { name_prefix: prefix }),
         ...(pageParam && { page_token: pageParam }),
       };
-      return read(api.GET("/api/v1/schemas", { params: { query } }));
+      return read(api.GET("/api/v1/schemas", { params: { query }, signal }));
     },
   });
 }

@@ -2,7 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { ApiError } from "../api/errors";
 import { parsed } from "../configuration/content";
-import { type Addition, type Additions, additionsOf, type Proposal } from "./writes";
+import { type Addition, type Additions, additionsOf, type Checked, type Proposal } from "./writes";
 
 export type Fault = { pointer: string; message: string };
 
@@ -15,9 +15,11 @@ export type DocumentCheck = {
   /** An error that has nothing to do with the document. */
   error: Error | null;
   additions: Additions;
+  /** The document as it would be stored, with its additions, if the service shows it. */
+  stored: string | undefined;
 };
 
-type Check = (proposal: Proposal, signal: AbortSignal) => Promise<Additions>;
+type Check = (proposal: Proposal, signal: AbortSignal) => Promise<Checked>;
 const PAUSE_MILLISECONDS = 300;
 const NO_ADDITIONS = additionsOf({ additions: [] as Addition[] });
 
@@ -35,13 +37,15 @@ export function useDocumentCheck(proposal: Proposal, key: readonly string[], che
   const isChecking = settled !== proposal.text || checked.isFetching;
   const error = checked.isError && "content" in read ? checked.error : null;
   const faults = documentFaults(error);
+  const known = "content" in read && checked.isSuccess ? checked.data : undefined;
   return {
     isGood: !isChecking && checked.isSuccess && "content" in read,
     isChecking,
     syntax: "fault" in read ? { message: read.fault, at: read.at } : undefined,
     faults,
     error: faults.length ? null : error,
-    additions: "content" in read && checked.isSuccess ? checked.data : NO_ADDITIONS,
+    additions: known?.additions ?? NO_ADDITIONS,
+    stored: known?.stored,
   };
 }
 

@@ -3,10 +3,13 @@ import { api, type Model, read } from "../api/client";
 import { withText } from "../parts/exact";
 import type { Purpose } from "../parts/Purpose";
 import { type Migration, requestOf } from "./migration";
+import { versionOf } from "./queries";
 
 export type Proposal = { text: string; isOpen: boolean };
 export type Addition = Model["SchemaAddition"];
 export type Additions = { additions: readonly Addition[]; count: number };
+/** What the service says of a document. `stored`: the document as it would be stored, if the service shows it. */
+export type Checked = { additions: Additions; stored: string | undefined };
 export type Mode = "SCHEMA_VERSION_MODE_STRICT" | "SCHEMA_VERSION_MODE_PINNED";
 
 const why = (purpose: Purpose) => ({ reason: purpose.reason, change_request: purpose.changeRequest });
@@ -18,12 +21,11 @@ const sent = (proposal: Proposal) => (body: object) => withText(body, "document"
 
 export type New = { name: string; comments: string };
 
-/** Return what closing would add to the document of a new schema. Throws ApiError with all of its faults. */
-export async function checkSchema(made: New, proposal: Proposal, signal: AbortSignal): Promise<Additions> {
+/** Check the document of a new schema. Throws ApiError with all of its faults. */
+export async function checkSchema(made: New, proposal: Proposal, signal: AbortSignal): Promise<Checked> {
   const body = { ...made, ...closing(proposal), validate_only: true };
-  return additionsOf(
-    await read(api.POST("/api/v1/schemas", { body, signal, bodySerializer: sent(proposal) })),
-  );
+  const answer = await read(api.POST("/api/v1/schemas", { body, signal, bodySerializer: sent(proposal) }));
+  return { additions: additionsOf(answer), stored: undefined };
 }
 
 export function createSchema(made: New, proposal: Proposal, purpose: Purpose, requestId: string) {
@@ -31,16 +33,14 @@ export function createSchema(made: New, proposal: Proposal, purpose: Purpose, re
   return read(api.POST("/api/v1/schemas", { body, bodySerializer: sent(proposal) }));
 }
 
-/** Return what closing would add to a document. Looks at no configuration, so that it can be asked at each key. */
-export async function checkDocument(
-  name: string,
-  proposal: Proposal,
-  signal: AbortSignal,
-): Promise<Additions> {
+/** Check the document of a new version. Looks at no configuration, so that it can be asked at each key. */
+export async function checkDocument(name: string, proposal: Proposal, signal: AbortSignal): Promise<Checked> {
   const mode = "SCHEMA_VERSION_MODE_PINNED" as const;
   const body = { ...closing(proposal), mode, validate_only: true };
-  const options = { params: { path: { name } }, body, signal, bodySerializer: sent(proposal) };
-  return additionsOf(await read(api.POST("/api/v1/schemas/{name}/versions", options)));
+  const params = { path: { name } };
+  const options = { params, body, signal, bodySerializer: sent(proposal), parseAs: "text" } as const;
+  const version = versionOf(await read(api.POST("/api/v1/schemas/{name}/versions", options)));
+  return { additions: additionsOf(version), stored: version.text };
 }
 
 /** Return what a new version would do in mode STRICT. */

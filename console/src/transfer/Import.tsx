@@ -2,7 +2,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { go } from "../app/location";
 import { to } from "../app/routes";
-import { ErrorNotice } from "../parts/notices";
+import { Busy, ErrorNotice } from "../parts/notices";
 import { NO_PURPOSE, PurposeFields } from "../parts/Purpose";
 import { useRequestIds } from "../parts/useAttempt";
 import { counted } from "../parts/words";
@@ -75,6 +75,7 @@ export function Import() {
             needsApplication={items.some((one) => !one.application)}
           />
           <PurposeFields value={purpose} onChange={setPurpose} />
+          {attempt.isPending && <Busy label={`Sending ${counted(items.length, "configuration")}`} />}
           {attempt.isError && <ErrorNotice error={attempt.error} />}
           <p className="actions">
             <button type="submit" className="primary" disabled={Boolean(fault) || attempt.isPending}>
