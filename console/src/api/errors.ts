@@ -18,6 +18,8 @@ export class ApiError extends Error {
     readonly metadata: Readonly<Record<string, string>>,
     readonly violations: readonly Violation[],
     readonly retryAfterSeconds: number | undefined,
+    /** What stands against it, as a PreconditionFailure names it. */
+    readonly subjects: readonly string[] = [],
   ) {
     super(message);
   }
@@ -43,6 +45,7 @@ type Detail = {
   reason?: string;
   metadata?: Record<string, string>;
   field_violations?: Violation[];
+  violations?: { subject?: string }[];
 };
 
 /** Return the error that a body, a google.rpc.Status as JSON, describes. */
@@ -54,6 +57,7 @@ export function toApiError(status: number, body: unknown, retryAfter: string | n
   const details = answer.details ?? [];
   const info = details.find((one) => one["@type"]?.endsWith("ErrorInfo"));
   const violations = details.flatMap((one) => one.field_violations ?? []);
+  const subjects = details.flatMap((one) => one.violations ?? []).map((one) => one.subject ?? "");
   const seconds = retryAfter ? Number(retryAfter) : Number.NaN;
   return new ApiError(
     answer.message || `the service answered with status ${status}`,
@@ -62,6 +66,7 @@ export function toApiError(status: number, body: unknown, retryAfter: string | n
     info?.metadata ?? {},
     violations,
     Number.isFinite(seconds) ? seconds : undefined,
+    subjects,
   );
 }
 

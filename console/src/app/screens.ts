@@ -21,14 +21,15 @@ const SCREENS: readonly Screen[] = [
   screen("applications/:application", () => import("../applications/ApplicationScreen")),
   screen("applications/:application/past", () => import("../past/PastScreen")),
   screen("schemas", () => import("../schemas/SchemasScreen")),
-  screen("schemas/:schema", () => import("../schemas/SchemaScreen")),
-  screen("schemas/:schema/migrate", () => import("../schemas/MigrationScreen")),
   screen("new-schema", () => import("../schemas/NewSchemaScreen")),
   screen("operations", () => import("../operations/OperationsScreen")),
-  screen("operations/:operation", () => import("../operations/OperationScreen")),
   screen("transfer", () => import("../transfer/TransferScreen")),
   screen("status", () => import("../status/StatusScreen")),
   screen("access", () => import("../access/AccessScreen")),
+  screen("schemas/:name", () => import("../schemas/SchemaScreen")),
+  screen("schemas/:name/new-version", () => import("../schemas/NewVersionScreen")),
+  screen("schemas/:name/migrate", () => import("../schemas/MigrateScreen")),
+  screen("operations/:name", () => import("../operations/OperationScreen")),
 ];
 
 /** Return the screen of an address, and the names in it. The first one is shown without an address. */

@@ -19,7 +19,7 @@ const SCREENS: Readonly<Record<string, () => string>> = {
   c: () => to.configurations(),
   s: to.schemas,
   a: () => to.audit(),
-  o: to.operations,
+  o: () => to.operations(),
 };
 const SEQUENCE_MILLISECONDS = 1500;
 

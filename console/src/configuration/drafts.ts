@@ -21,11 +21,12 @@ window.addEventListener("beforeunload", (event) => {
 /**
  * Return the draft of a configuration, and what keeps and drops it.
  *
- * As long as nothing is changed, it is what it would begin from now.
+ * As long as nothing is changed, it is what it would begin from now. `isSame`: whether two texts are the same; by
+ * default if their contents are.
  */
-export function useDraft(key: string, began: Draft) {
+export function useDraft(key: string, began: Draft, isSame: (a: string, b: string) => boolean = isSameText) {
   const [typed, setTyped] = useState(() => drafts.get(key));
-  const isChanged = typed !== undefined && !isSameText(typed.text, typed.base);
+  const isChanged = typed !== undefined && !isSame(typed.text, typed.base);
   const isKept = isChanged || (typed?.made !== undefined && typed.made !== began.made);
   const draft = typed && (isKept || typed.version === began.version) ? typed : began;
   useEffect(() => {
@@ -45,6 +46,10 @@ export function useDraft(key: string, began: Draft) {
 
 export function draftOf(application: string, name: string): Draft | undefined {
   return drafts.get(draftKey(application, name));
+}
+
+export function hasDraft(key: string): boolean {
+  return drafts.has(key);
 }
 
 export function draftKey(application: string, name: string): string {

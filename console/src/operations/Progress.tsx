@@ -1,18 +1,18 @@
-import type { Operation } from "./queries";
+import type { Model } from "../api/client";
+import { counted } from "../parts/words";
 
-/** How many items an operation has done, and how many failed. */
-export function Progress({ operation }: { operation: Operation }) {
-  const { done_count, failed_count, total_count } = operation.metadata ?? {};
-  const [done, failed, total] = [done_count, failed_count, total_count].map((one) => Number(one ?? 0)) as [
-    number,
-    number,
-    number,
-  ];
+/** How far an operation is. */
+export function Progress({ metadata }: { metadata: Model["OperationMetadata"] | undefined }) {
+  const done = Number(metadata?.done_count ?? 0);
+  const total = Number(metadata?.total_count ?? 0);
+  const failed = Number(metadata?.failed_count ?? 0);
   return (
-    <>
-      {!operation.done && <progress value={done + failed} max={total || 1} aria-label="progress" />}{" "}
-      {done.toLocaleString("en")} of {total.toLocaleString("en")}
-      {failed > 0 && <strong className="failed">, {failed.toLocaleString("en")} failed</strong>}
-    </>
+    <span className="progress">
+      <progress value={done} max={Math.max(total, 1)} aria-label="Progress" />
+      <span>
+        {done.toLocaleString("en")} of {counted(total, "item")}
+        {failed > 0 && `, ${failed.toLocaleString("en")} failed`}
+      </span>
+    </span>
   );
 }

@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { ApiError } from "../api/errors";
 import { NO_PURPOSE, type Purpose } from "./Purpose";
 
@@ -25,4 +25,20 @@ export function useAttempt<T>(
     },
   });
   return { purpose, setPurpose, attempt };
+}
+
+/** Return a function that gives the request_id of an attempt: the same one until its settings change or it is done. */
+export function useRequestIds(): { of: (settings: string) => string; done: () => void } {
+  const last = useRef({ settings: "", id: "" });
+  return {
+    of: (settings) => {
+      if (!last.current.id || last.current.settings !== settings) {
+        last.current = { settings, id: crypto.randomUUID() };
+      }
+      return last.current.id;
+    },
+    done: () => {
+      last.current = { settings: "", id: "" };
+    },
+  };
 }

@@ -1,34 +1,27 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { api, type Model, read } from "../api/client";
+import { ApiError } from "../api/errors";
 import { go } from "../app/location";
 import { to } from "../app/routes";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
+import type { Schema } from "./queries";
+import { userOf } from "./words";
+import { deleteSchema } from "./writes";
 
-export function DeletionDialog({ schema, onClose }: { schema: Model["Schema"]; onClose: () => void }) {
+export function DeletionDialog({ schema, onClose }: { schema: Schema; onClose: () => void }) {
   const queries = useQueryClient();
+  const { name = "", version = "" } = schema;
   const { purpose, setPurpose, attempt } = useAttempt(
-    (why, requestId) =>
-      read(
-        api.POST("/api/v1/schemas:delete", {
-          body: {
-            id: schema.id ?? "",
-            expected_version: schema.version ?? "",
-            reason: why.reason,
-            change_request: why.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
+    (why, requestId) => deleteSchema(name, version, why, requestId),
     async () => {
       go(to.schemas(), { replace: true });
-      await queries.invalidateQueries();
+      await queries.invalidateQueries({ queryKey: ["schemas"] });
     },
   );
   return (
-    <Dialog open onClose={onClose} title={`Delete the schema ${schema.name}`}>
+    <Dialog open onClose={onClose} title={`Delete ${name}`}>
       <form
         className="stacked"
         onSubmit={(event) => {
@@ -36,9 +29,14 @@ export function DeletionDialog({ schema, onClose }: { schema: Model["Schema"]; o
           attempt.mutate();
         }}
       >
-        <p>Only a schema that no configuration uses can be deleted, with all its versions.</p>
+        <p>It is deleted with all of its versions, and cannot be brought back.</p>
         <PurposeFields value={purpose} onChange={setPurpose} />
-        {attempt.isError && <ErrorNotice error={attempt.error} />}
+        {attempt.isError && (
+          <>
+            <ErrorNotice error={attempt.error} />
+            <Users error={attempt.error} />
+          </>
+        )}
         <p className="actions">
           <button type="submit" className="danger" disabled={attempt.isPending}>
             {attempt.isPending ? "Deleting …" : "Delete"}
@@ -46,5 +44,21 @@ export function DeletionDialog({ schema, onClose }: { schema: Model["Schema"]; o
         </p>
       </form>
     </Dialog>
+  );
+}
+
+/** What uses the schema: some of it, if it is much. */
+function Users({ error }: { error: Error }) {
+  if (!(error instanceof ApiError) || error.reason !== "SCHEMA_IN_USE") return null;
+  return (
+    <>
+      <p>Used by, among others:</p>
+      <ul>
+        {error.subjects.map((subject) => {
+          const { text, href } = userOf(subject);
+          return <li key={subject}>{href ? <a href={href}>{text}</a> : text}</li>;
+        })}
+      </ul>
+    </>
   );
 }

@@ -1,17 +1,18 @@
-/** A schema: its versions, what the service added to each, and what a new one would break. */
+/** A schema: its versions, the document of one, and how two differ. */
 import { lazy, Suspense, useState } from "react";
 import { useParameters } from "../app/location";
 import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
-import { written } from "../configuration/content";
+import { hasDraft } from "../configuration/drafts";
 import { More } from "../parts/More";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { Time } from "../parts/Time";
 import { useSession } from "../session/Session";
-import { Additions } from "./Additions";
+import { AdditionList } from "./AdditionList";
 import { DeletionDialog } from "./DeletionDialog";
-import { NewVersion } from "./NewVersion";
-import { useSchema, useSchemaVersion, useSchemaVersions } from "./queries";
+import { type Schema, useSchema, useSchemaVersion, useSchemaVersions } from "./queries";
+import { draftKey } from "./words";
+import { additionsOf } from "./writes";
 
 const JsonEditor = lazy(() =>
   import("../parts/JsonEditor").then((module) => ({ default: module.JsonEditor })),
@@ -19,93 +20,121 @@ const JsonEditor = lazy(() =>
 const JsonDiff = lazy(() => import("../parts/JsonDiff").then((module) => ({ default: module.JsonDiff })));
 
 export default function SchemaScreen({ names }: ScreenProps) {
-  const name = names.schema ?? "";
-  const session = useSession();
-  const [parameters, setParameters] = useParameters();
-  const [isDeleting, setIsDeleting] = useState(false);
+  const { name = "" } = names;
+  const [parameters] = useParameters();
   const schema = useSchema(name);
-  if (schema.isError) return <ErrorNotice error={schema.error} retry={() => void schema.refetch()} />;
+  if (schema.isError && !schema.data) {
+    return <ErrorNotice error={schema.error} retry={() => void schema.refetch()} />;
+  }
   if (!schema.data) return <Busy label="Reading the schema" />;
-  const latest = schema.data.latest_version ?? "";
-  const shown = parameters.get("version") ?? latest;
-  const isEditing = parameters.get("edit") === "1";
-  const isAdmin = session.may("ROLE_ADMIN");
+  const shown = parameters.get("version") || schema.data.latest_version || "";
+  const from = parameters.get("from") ?? "";
   return (
     <>
-      <header className="screen">
-        <h1>{name}</h1>
-        <span className="badge">latest version {latest}</span>
-        {isAdmin && !isEditing && (
-          <button
-            type="button"
-            className="primary"
-            data-key-edit
-            onClick={() => setParameters({ edit: "1" }, { replace: false })}
-          >
-            New version
-          </button>
-        )}
-        <a className="button" href={to.configurations({ schema: name })}>
-          Configurations
-        </a>
-        {isAdmin && (
-          <>
-            <a className="button" href={to.migration(name)}>
-              Migrate
-            </a>
-            <button type="button" className="danger" onClick={() => setIsDeleting(true)}>
-              Delete
-            </button>
-          </>
-        )}
-      </header>
-      {schema.data.comments && <p>{schema.data.comments}</p>}
-      {isEditing && isAdmin ? (
-        <NewVersion schema={schema.data} onDone={() => setParameters({ edit: "", version: "" })} />
-      ) : (
-        <Shown name={name} version={shown} compared={parameters.get("with") ?? ""} />
-      )}
-      <Versions
-        name={name}
-        shown={shown}
-        compared={parameters.get("with") ?? ""}
-        onChoose={(changes) => setParameters({ ...changes, edit: "" })}
-      />
-      {isDeleting && <DeletionDialog schema={schema.data} onClose={() => setIsDeleting(false)} />}
+      <Header schema={schema.data} />
+      <Facts schema={schema.data} />
+      <Document name={name} version={shown} from={from} />
+      <Versions name={name} shown={shown} from={from} />
     </>
   );
 }
 
-function Shown({ name, version, compared }: { name: string; version: string; compared: string }) {
-  const first = useSchemaVersion(name, version);
-  const second = useSchemaVersion(name, compared);
-  const error = first.error ?? second.error;
-  if (error) return <ErrorNotice error={error} />;
-  if (!first.data || (compared && !second.data)) return <Busy label="Reading the version" />;
+function Header({ schema }: { schema: Schema }) {
+  const { name = "" } = schema;
+  const session = useSession();
+  const [isDeleting, setIsDeleting] = useState(false);
+  const mayMigrate =
+    session.may("ROLE_EDITOR") || session.caller.application_roles?.some((one) => one.role !== "ROLE_VIEWER");
   return (
-    <Suspense fallback={<Busy label="Loading" />}>
-      {second.data ? (
-        <JsonDiff
-          before={written(second.data.document)}
-          after={written(first.data.document)}
-          labels={[`version ${compared}`, `version ${version}`]}
-        />
-      ) : (
-        <JsonEditor label={`Version ${version}`} text={written(first.data.document)} />
+    <header className="screen">
+      <h1>{name}</h1>
+      <a className="button" href={to.configurations({ schema: name })}>
+        Its configurations
+      </a>
+      {mayMigrate && (
+        <a className="button" href={to.migration(name)}>
+          Migrate configurations
+        </a>
       )}
-      <Additions additions={first.data.additions ?? []} count={Number(first.data.addition_count ?? 0)} />
-    </Suspense>
+      {session.may("ROLE_ADMIN") && (
+        <>
+          <a className="button primary" data-key-edit href={to.newSchemaVersion(name)}>
+            {hasDraft(draftKey(name)) ? "Go on with your draft" : "New version"}
+          </a>
+          <button type="button" className="danger" onClick={() => setIsDeleting(true)}>
+            Delete
+          </button>
+        </>
+      )}
+      {isDeleting && <DeletionDialog schema={schema} onClose={() => setIsDeleting(false)} />}
+    </header>
   );
 }
 
-type VersionsProps = {
-  name: string;
-  shown: string;
-  compared: string;
-  onChoose: (changes: { version?: string; with?: string }) => void;
-};
+function Facts({ schema }: { schema: Schema }) {
+  return (
+    <>
+      {schema.comments && <p>{schema.comments}</p>}
+      <dl className="facts">
+        <dt>Newest version</dt>
+        <dd>{schema.latest_version}</dd>
+        <dt>Created</dt>
+        <dd>
+          <Time value={schema.create_time} />
+        </dd>
+        <dt>Changed</dt>
+        <dd>
+          <Time value={schema.update_time} />, at revision {schema.revision}
+        </dd>
+      </dl>
+    </>
+  );
+}
 
-function Versions({ name, shown, compared, onChoose }: VersionsProps) {
+function Document({ name, version, from }: { name: string; version: string; from: string }) {
+  const [, setParameters] = useParameters();
+  const shown = useSchemaVersion(name, version);
+  const before = useSchemaVersion(name, from);
+  const error = shown.error ?? before.error;
+  if (error) {
+    return (
+      <ErrorNotice
+        error={error}
+        retry={() => {
+          void shown.refetch();
+          if (from) void before.refetch();
+        }}
+      />
+    );
+  }
+  if (!shown.data || (from && !before.data)) return <Busy label="Reading the document" />;
+  return (
+    <section aria-labelledby="document">
+      <header className="screen">
+        <h2 id="document">{from ? `From version ${from} to version ${version}` : `Version ${version}`}</h2>
+        {from && (
+          <button type="button" onClick={() => setParameters({ from: "" })}>
+            Close the comparison
+          </button>
+        )}
+      </header>
+      <AdditionList additions={additionsOf(shown.data)} verb="added" />
+      <Suspense fallback={<Busy label="Loading the editor" />}>
+        {before.data && from ? (
+          <JsonDiff
+            before={before.data.text}
+            after={shown.data.text}
+            labels={[`version ${from}`, `version ${version}`]}
+          />
+        ) : (
+          <JsonEditor label="Document" text={shown.data.text} />
+        )}
+      </Suspense>
+    </section>
+  );
+}
+
+function Versions({ name, shown, from }: { name: string; shown: string; from: string }) {
   const versions = useSchemaVersions(name);
   const rows = versions.data?.pages.flatMap((page) => page.versions ?? []) ?? [];
   return (
@@ -120,44 +149,44 @@ function Versions({ name, shown, compared, onChoose }: VersionsProps) {
               <th scope="col">Version</th>
               <th scope="col">By</th>
               <th scope="col">When</th>
-              <th scope="col">Shown</th>
-              <th scope="col">Compared with</th>
+              <th scope="col" className="number">
+                Revision
+              </th>
+              <th scope="col">Compare</th>
             </tr>
           </thead>
           <tbody>
-            {rows.map((one) => {
-              const version = one.version ?? "";
-              return (
-                <tr key={version}>
-                  <td>{version}</td>
-                  <td>{one.created_by}</td>
-                  <td>
-                    <Time value={one.create_time} />
-                  </td>
-                  <td>
-                    <input
-                      type="radio"
-                      name="shown"
-                      aria-label={`Show version ${version}`}
-                      checked={shown === version}
-                      onChange={() => onChoose({ version })}
-                    />
-                  </td>
-                  <td>
-                    <input
-                      type="checkbox"
-                      aria-label={`Compare with version ${version}`}
-                      checked={compared === version}
-                      onChange={(event) => onChoose({ with: event.target.checked ? version : "" })}
-                    />
-                  </td>
-                </tr>
-              );
-            })}
+            {rows.map(({ version = "", ...one }) => (
+              <tr key={version}>
+                <td>
+                  <a
+                    href={to.schema(name, { version })}
+                    aria-current={version === shown ? "true" : undefined}
+                  >
+                    version {version}
+                  </a>
+                </td>
+                <td>{one.created_by}</td>
+                <td>
+                  <Time value={one.create_time} />
+                </td>
+                <td className="number">{one.revision}</td>
+                <td>
+                  {version !== shown && version !== from && (
+                    <a href={to.schema(name, compared(version, shown))}>with version {shown}</a>
+                  )}
+                </td>
+              </tr>
+            ))}
           </tbody>
         </table>
       </div>
       <More pages={versions} />
     </section>
   );
+}
+
+/** Return the parameters that compare two versions, the older one first. */
+function compared(one: string, other: string) {
+  return Number(one) < Number(other) ? { from: one, version: other } : { from: other, version: one };
 }

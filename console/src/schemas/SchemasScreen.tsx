@@ -3,10 +3,9 @@ import { useParameters } from "../app/location";
 import { to } from "../app/routes";
 import { More } from "../parts/More";
 import { Busy, ErrorNotice, Nothing } from "../parts/notices";
-import { TextFilter } from "../parts/TextFilter";
 import { Time } from "../parts/Time";
 import { useSession } from "../session/Session";
-import { useSchemas } from "./queries";
+import { type Schema, useSchemas } from "./queries";
 
 export default function SchemasScreen() {
   const session = useSession();
@@ -25,46 +24,55 @@ export default function SchemasScreen() {
         )}
       </header>
       <search className="filters">
-        <TextFilter
-          label="Name begins with"
-          value={prefix}
-          onApply={(value) => setParameters({ prefix: value })}
-        />
+        <label>
+          Name begins with{" "}
+          <input
+            type="search"
+            value={prefix}
+            onChange={(event) => setParameters({ prefix: event.target.value })}
+          />
+        </label>
       </search>
       {schemas.isPending && <Busy label="Reading the schemas" />}
       {schemas.isError && <ErrorNotice error={schemas.error} retry={() => void schemas.refetch()} />}
-      {schemas.data && rows.length === 0 && <Nothing>There is no such schema.</Nothing>}
-      {rows.length > 0 && (
-        <div className="scroll">
-          <table>
-            <thead>
-              <tr>
-                <th scope="col">Name</th>
-                <th scope="col">Comments</th>
-                <th scope="col" className="number">
-                  Latest version
-                </th>
-                <th scope="col">Changed</th>
-              </tr>
-            </thead>
-            <tbody>
-              {rows.map((one) => (
-                <tr key={one.id}>
-                  <td>
-                    <a href={to.schema(one.name ?? "")}>{one.name}</a>
-                  </td>
-                  <td>{one.comments}</td>
-                  <td className="number">{one.latest_version}</td>
-                  <td>
-                    <Time value={one.update_time} />
-                  </td>
-                </tr>
-              ))}
-            </tbody>
-          </table>
-        </div>
+      {schemas.data && rows.length === 0 && (
+        <Nothing>{prefix ? "No schema has such a name." : "There is no schema yet."}</Nothing>
       )}
+      {rows.length > 0 && <Table rows={rows} />}
       <More pages={schemas} />
     </>
+  );
+}
+
+function Table({ rows }: { rows: readonly Schema[] }) {
+  return (
+    <div className="scroll">
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">Name</th>
+            <th scope="col" className="number">
+              Newest version
+            </th>
+            <th scope="col">Comments</th>
+            <th scope="col">Changed</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((one) => (
+            <tr key={one.id}>
+              <td>
+                <a href={to.schema(one.name ?? "")}>{one.name}</a>
+              </td>
+              <td className="number">{one.latest_version}</td>
+              <td>{one.comments}</td>
+              <td>
+                <Time value={one.update_time} />
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
   );
 }

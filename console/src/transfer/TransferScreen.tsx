@@ -1,4 +1,4 @@
-/** Import of files, and export. */
+/** Import of files, and export to a file. */
 import { useSession } from "../session/Session";
 import { Export } from "./Export";
 import { Import } from "./Import";
@@ -12,8 +12,8 @@ export default function TransferScreen() {
       <header className="screen">
         <h1>Import and export</h1>
       </header>
-      <Export />
       {mayImport && <Import />}
+      <Export />
     </>
   );
 }

@@ -1,0 +1,2 @@
+import{d as t}from"./part-HOZBYMDL.js";function a(n){let i=/^configuration (?<application>[^:]*):(?<name>.*)$/s.exec(n)?.groups;if(i){let{application:e="",name:r=""}=i;return{text:`${e}/${r}`,href:t.configuration(e,r)}}let o=/^schema (?<name>.*)@(?<version>\d+)$/s.exec(n)?.groups;if(o){let{name:e="",version:r=""}=o;return{text:`schema ${e}, version ${r}`,href:t.schema(e,{version:r})}}return{text:n,href:void 0}}function c(n){return`schema
+${n}`}export{a,c as b};

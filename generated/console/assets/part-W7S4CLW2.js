@@ -1,0 +1,1 @@
+import{d as o}from"./part-BOOAXY74.js";import{c as e}from"./part-UW3AIGM5.js";function c(n){let t;try{t=JSON.parse(n)}catch(a){let{message:r}=a;return{fault:`This is not JSON: ${r}`,at:o(n,r)}}return e(t)?{content:t}:{fault:"A content is a JSON object: it begins with {",at:0}}export{c as a};

@@ -1,1 +1,0 @@
-function t(n,r){return`${n.toLocaleString("en")} ${r}${n===1?"":"s"}`}export{t as a};
