@@ -16,7 +16,11 @@ PROJECT = Path(__file__).parents[2]
 ROBUSTNESS = PROJECT / "tests" / "robustness"
 DOCUMENTS = sorted((*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md"), ROBUSTNESS / "README.md"))
 # They name the tests that prove what they say.
-PROOFS = (PROJECT / "docs" / "reference" / "guarantees.md", ROBUSTNESS / "README.md")
+PROOFS = (
+    PROJECT / "docs" / "reference" / "guarantees.md",
+    PROJECT / "docs" / "internals" / "client-promises.md",
+    ROBUSTNESS / "README.md",
+)
 
 
 def document(name: str) -> str:
