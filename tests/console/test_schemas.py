@@ -97,6 +97,8 @@ async def test_a_new_version_shows_what_it_would_break_before_it_is_made(http: S
     await console.open("/schemas/web")
     await expect(page.get_by_role("link", name="New version")).to_be_visible()
     await page.keyboard.press("e")
+    await replace_text(page, "Document as JSON", json.dumps(REPLICAS))
+    await expect(page.get_by_text("It says the same as version 1")).to_be_visible()
     await replace_text(page, "Document as JSON", json.dumps(AT_MOST_5))
     await page.get_by_role("button", name="Check its effect …").click()
     dialog = page.get_by_role("dialog")

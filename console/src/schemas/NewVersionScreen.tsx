@@ -42,6 +42,7 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
   const proposal = { text: draft.text, isOpen };
   const check = useDocumentCheck(proposal, [name], (one, signal) => checkDocument(name, one, signal));
   const isChanged = draft.text !== draft.base;
+  const isSame = isChanged && check.isGood && check.version?.version === latest;
 
   async function leave() {
     dropDraft();
@@ -58,7 +59,7 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
         <button
           type="button"
           className="primary"
-          disabled={!isChanged || !check.isGood}
+          disabled={!isChanged || !check.isGood || isSame}
           onClick={() => setIsAsking(true)}
         >
           Check its effect …
@@ -82,6 +83,9 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
           </button>
         </p>
       )}
+      {isSame && (
+        <p className="notice">It says the same as version {latest}, so it would make no new version.</p>
+      )}
       <DocumentEditor
         proposal={proposal}
         onChange={(next) => {
@@ -94,7 +98,7 @@ function Editor({ schema, newest }: { schema: Schema; newest: string }) {
         <VersionDialog
           name={name}
           proposal={proposal}
-          stored={check.stored ?? proposal.text}
+          stored={check.version?.text ?? proposal.text}
           draft={draft}
           onClose={() => {
             setIsAsking(false);

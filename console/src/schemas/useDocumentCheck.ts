@@ -2,6 +2,7 @@ import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useEffect, useState } from "react";
 import { ApiError } from "../api/errors";
 import { parsed } from "../configuration/parsed";
+import type { SchemaVersion } from "./queries";
 import { type Addition, type Additions, additionsOf, type Checked, type Proposal } from "./writes";
 
 export type Fault = { pointer: string; message: string };
@@ -15,8 +16,8 @@ export type DocumentCheck = {
   /** An error that has nothing to do with the document. */
   error: Error | null;
   additions: Additions;
-  /** The document as it would be stored, with its additions, if the service shows it. */
-  stored: string | undefined;
+  /** The version that it would be, with its additions; the newest one if it is the same. Undefined for a new schema. */
+  version: SchemaVersion | undefined;
 };
 
 type Check = (proposal: Proposal, signal: AbortSignal) => Promise<Checked>;
@@ -45,7 +46,7 @@ export function useDocumentCheck(proposal: Proposal, key: readonly string[], che
     faults,
     error: faults.length ? null : error,
     additions: known?.additions ?? NO_ADDITIONS,
-    stored: known?.stored,
+    version: known?.version,
   };
 }
 

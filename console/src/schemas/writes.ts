@@ -3,13 +3,13 @@ import { api, type Model, read } from "../api/client";
 import { withText } from "../parts/exact";
 import type { Purpose } from "../parts/Purpose";
 import { type Migration, requestOf } from "./migration";
-import { versionOf } from "./queries";
+import { type SchemaVersion, versionOf } from "./queries";
 
 export type Proposal = { text: string; isOpen: boolean };
 export type Addition = Model["SchemaAddition"];
 export type Additions = { additions: readonly Addition[]; count: number };
-/** What the service says of a document. `stored`: the document as it would be stored, if the service shows it. */
-export type Checked = { additions: Additions; stored: string | undefined };
+/** What the service says of a document. `version`: as it would be stored; the newest one if it is the same. */
+export type Checked = { additions: Additions; version: SchemaVersion | undefined };
 export type Mode = "SCHEMA_VERSION_MODE_STRICT" | "SCHEMA_VERSION_MODE_PINNED";
 
 const why = (purpose: Purpose) => ({ reason: purpose.reason, change_request: purpose.changeRequest });
@@ -25,7 +25,7 @@ export type New = { name: string; comments: string };
 export async function checkSchema(made: New, proposal: Proposal, signal: AbortSignal): Promise<Checked> {
   const body = { ...made, ...closing(proposal), validate_only: true };
   const answer = await read(api.POST("/api/v1/schemas", { body, signal, bodySerializer: sent(proposal) }));
-  return { additions: additionsOf(answer), stored: undefined };
+  return { additions: additionsOf(answer), version: undefined };
 }
 
 export function createSchema(made: New, proposal: Proposal, purpose: Purpose, requestId: string) {
@@ -40,7 +40,7 @@ export async function checkDocument(name: string, proposal: Proposal, signal: Ab
   const params = { path: { name } };
   const options = { params, body, signal, bodySerializer: sent(proposal), parseAs: "text" } as const;
   const version = versionOf(await read(api.POST("/api/v1/schemas/{name}/versions", options)));
-  return { additions: additionsOf(version), stored: version.text };
+  return { additions: additionsOf(version), version };
 }
 
 /** Return what a new version would do in mode STRICT. */
