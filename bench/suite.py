@@ -23,6 +23,7 @@ from bench.measure import (
     clients,
     cold_reads,
     cold_services,
+    command_line,
     comparison,
     floods,
     history,
@@ -77,7 +78,7 @@ class Group(StrEnum):
 _WITHOUT_CURVES: dict[Group, tuple[Callable[[Run], Awaitable[tuple[Row, ...]]], ...]] = {
     Group.READS: (reads.measure,),
     Group.WEB: (web.measure,),
-    Group.CLIENTS: (clients.measure,),
+    Group.CLIENTS: (clients.measure, command_line.measure),
     Group.COLD_READS: (cold_reads.measure, cold_services.measure),
     Group.HISTORY: (history.measure,),
     Group.VALIDATION: (validation.measure,),

@@ -26,7 +26,9 @@ const result = await build({
   metafile: true,
 });
 
-const left = Object.values(result.metafile.outputs).flatMap((one) => one.imports.filter((name) => name.external));
+const left = Object.values(result.metafile.outputs).flatMap((one) =>
+  one.imports.filter((name) => name.external),
+);
 if (left.length) throw new Error(`the build imports ${left.map((one) => one.path)}`);
 
 const names = Object.keys(result.metafile.outputs).map((path) => basename(path));

@@ -64,7 +64,7 @@ def run(
     )
     events: Events = SimpleQueue()
     mask = receive_signals(events)
-    followed = Followed(session, prefixes, events, program="configsvc exec", disk_copy=disk_copy)
+    followed = Followed(session, prefixes, events, command="exec", disk_copy=disk_copy)
     try:
         followed.start()
         _wait(followed, events)

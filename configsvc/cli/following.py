@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from configsvc.cli.contexts import Context, chosen_context
 from configsvc.cli.credentials import bearer_token
 from configsvc.cli.failures import UNEXPLAINED, CliError, ExitCode, advice_of
+from configsvc.cli.instances import instance_of
 from configsvc.cli.output import safe
 from configsvc.client.blocking import ConfigClient
 from configsvc.client.errors import ConfigError, StoppedError
-from configsvc.client.settings import Instance, Tls
+from configsvc.client.settings import Tls
 from configsvc.client.view import Configuration
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Followed:
     """A client for each application, which put an event into a queue when something may have changed."""
 
     def __init__(
-        self, session: "Session", keys: Iterable[str], events: Events, *, program: str, disk_copy: str | None = None
+        self, session: "Session", keys: Iterable[str], events: Events, *, command: str, disk_copy: str | None = None
     ) -> None:
         self.seconds = session.timeout_seconds or DEFAULT_SECONDS
         self._events = events
@@ -75,10 +76,10 @@ class Followed:
         for key in self._keys:
             application, _, name = key.partition("/")
             names[application].append(name)
-        self._clients = {one: self._client(one, named, program, disk_copy) for one, named in names.items()}
+        self._clients = {one: self._client(one, named, command, disk_copy) for one, named in names.items()}
         self._outcomes: dict[str, CliError | ConfigError | None] = {}
 
-    def _client(self, application: str, names: list[str], program: str, disk_copy: str | None) -> ConfigClient:
+    def _client(self, application: str, names: list[str], command: str, disk_copy: str | None) -> ConfigClient:
         context = self._context
         client = ConfigClient(
             context.target,
@@ -86,7 +87,7 @@ class Followed:
             names=names,
             token=self._bearer if context.token_file or context.token_command or context.oidc_issuer else None,
             tls=_tls(context) if context.tls else False,
-            instance=Instance(program=program),
+            instance=instance_of(command),
             start_timeout=self.seconds,
             close_timeout=CLOSE_SECONDS,
             disk_folder=Path(disk_copy).expanduser() if disk_copy else None,

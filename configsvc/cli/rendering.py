@@ -84,7 +84,7 @@ def run(
     )
     keys = {key_text(key_of(key)) for key in (*configurations, *_keys_of(job.templates))}
     events: Events = SimpleQueue()
-    followed = Followed(session, sorted(keys), events, program="configsvc render")
+    followed = Followed(session, sorted(keys), events, command="render")
     _end_by_signals()
     try:
         followed.start()

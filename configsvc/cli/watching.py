@@ -1,8 +1,6 @@
 """The command `config watch`: changes as they are committed, across reconnections."""
 
-import os
 import random
-import socket
 import sys
 import threading
 import time
@@ -17,6 +15,7 @@ from configsvc.cli.commands import command
 from configsvc.cli.configurations import app, selector_of
 from configsvc.cli.documents import compact_json
 from configsvc.cli.failures import CliError, ExitCode
+from configsvc.cli.instances import instance_of
 from configsvc.cli.keys import key_text
 from configsvc.cli.output import Format, paint, print_document, safe, say, write
 from configsvc.cli.plain import plain, time_text, word
@@ -92,12 +91,11 @@ def watch(
     With -o json, each event is one line. A connection that is lost is made again, and nothing is missed. --timeout
     limits the time until the first answer.
     """
+    own = instance_of("config watch")
     request = pb.WatchConfigurationsRequest(
         format=pb.CONTENT_FORMAT_JSON,
         view=pb.CONFIGURATION_VIEW_FULL if session.structured else pb.CONFIGURATION_VIEW_BASIC,
-        instance=pb.WatchInstance(
-            id=os.environ.get("CONFIGSVC_INSTANCE") or socket.gethostname()[:256], program="configsvc config watch"
-        ),
+        instance=pb.WatchInstance(id=own.id, program=own.program, version=own.version),
     )
     if selection:
         request.selectors.append(selector_of(selection))

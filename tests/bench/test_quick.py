@@ -25,6 +25,9 @@ ETCD = {
     "create",
     "update_alone",
 }
+# Rows of the client library, but for the read over one transport alone, and of the command line.
+OVER_BOTH = ("client_start", "client_start_cpu", "client_memory", "client_change", "client_crowd", "client_process")
+CLIENTS = ("client_read", *OVER_BOTH, *(f"{key}_http" for key in OVER_BOTH), "command_line_help")
 
 
 async def bench(*arguments: str) -> str:
@@ -69,7 +72,7 @@ async def test_a_quick_run_measures_everything_and_is_reported(tmp_path: Path) -
             check_figure(row[column], results["repetitions"])
         judged = row["target"] is not None and row["compared"] is not None
         assert (row["met"] is not None) == judged
-    always = ("latency_p50_100", "update", "create", "cold_rate_64", "history_page", "batch_write")
+    always = ("latency_p50_100", "update", "create", "cold_rate_64", "history_page", "batch_write", *CLIENTS)
     assert all(rows[key]["ours"]["samples"] for key in always)
     for key in ETCD:
         assert bool(rows[key]["etcd"]["samples"]) == (not missing("etcd", *(["h2load"] if "get" in key else [])))

@@ -166,11 +166,18 @@ class Terminal:
                 await self._changed.wait()
         return code
 
+    def hang_up(self) -> None:
+        """Close the terminal while programs use it."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+        self._descriptor, self._closed = -1, True
+
     def close(self) -> None:
         """Close the terminal."""
-        if not self._closed:
-            asyncio.get_running_loop().remove_reader(self._descriptor)
-        os.close(self._descriptor)
+        if self._descriptor >= 0:
+            if not self._closed:
+                asyncio.get_running_loop().remove_reader(self._descriptor)
+            os.close(self._descriptor)
 
 
 @asynccontextmanager

@@ -35,6 +35,7 @@ async def test_a_configuration_is_printed_as_table_json_yaml_and_name(cli: Cli, 
     table = await cli.ok("config", "get", key)
     assert "version:  1" in table.out
     assert '"port": 8443' in table.out
+    assert (await cli.ok("config", "get", key, "-o", "table")).out == table.out
     found = (await cli.ok("config", "get", key, "-o", "json")).json
     assert (found["application"], found["name"], found["version"]) == (application, "web", 1)
     assert found["config"] == json.loads(CONTENT)
@@ -67,6 +68,19 @@ async def test_numbers_of_a_schema_that_no_double_can_hold_stay_exact(cli: Cli, 
     document = f'{{"type": "object", "properties": {{"n": {{"type": "integer", "maximum": {largest}}}}}}}'
     await cli.ok("schema", "create", application, "-f", "-", stdin=document)
     assert (await cli.ok("schema", "get", application)).json["properties"]["n"]["maximum"] == largest
+
+
+async def test_schemas_are_listed_by_prefix_with_their_newest_version(cli: Cli, application: str) -> None:
+    for name in ("a", "b", "other"):
+        own = f"{application}.{name}"
+        await cli.ok("schema", "create", own, "-f", "-", "--comments", f"for {name}", stdin='{"type": "object"}')
+    table = await cli.ok("schema", "list", application)
+    head, *rows = [line.split() for line in table.out.splitlines()]
+    assert head == ["NAME", "LATEST", "UPDATED", "COMMENTS"]
+    assert [(row[0], row[1], row[-1]) for row in rows] == [(f"{application}.{n}", "1", n) for n in ("a", "b", "other")]
+    assert (await cli.ok("schema", "list", f"{application}.o", "-o", "name")).out == f"{application}.other\n"
+    assert (await cli.ok("schema", "list", application, "--limit", "2", "-o", "json")).json[1]["latest_version"] == 1
+    assert (await cli.ok("schema", "list", f"{application}.none")).err == "nothing found\n"
 
 
 async def test_a_list_is_filtered_by_folder_prefix_schema_and_content(cli: Cli, application: str) -> None:

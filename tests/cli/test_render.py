@@ -164,6 +164,19 @@ async def test_a_file_is_written_only_if_it_changes_and_keeps_its_mode_owner_and
     assert sorted(one.name for one in tmp_path.iterdir()) == ["link.conf", "new.conf", "real.conf", "t.j2"]
 
 
+async def test_a_reader_sees_the_old_file_or_the_new_one_and_never_a_part(tmp_path: Path) -> None:
+    file = tmp_path / "t.conf"
+    render(tmp_path, "t.conf", content='{"rate": 1}')
+    # More than one read of its reader, and of a length of its own.
+    with file.open(encoding="utf-8") as reader:
+        begun = reader.read(3)
+        inode = file.stat().st_ino
+        render(tmp_path, "t.conf", content=f'{{"rate": "{"x" * 100_000}"}}')
+        assert begun + reader.read() == "rate = 1\n"
+    assert file.stat().st_ino != inode
+    assert file.read_text() == f"rate = {'x' * 100_000}\n"
+
+
 async def test_what_is_printed_is_utf_8_in_any_locale(tmp_path: Path, capfdbinary: Any) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdout", io.TextIOWrapper(os.fdopen(os.dup(1), "wb"), encoding="latin-1"))

@@ -1,12 +1,16 @@
 """The command line on a terminal: colours, questions, the editor, progress."""
 
+import asyncio
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
 from tests.cli.running import Cli
 from tests.cli.test_configurations import prepared
+from tests.cli.test_exec import WITH_TERMINAL
+from tests.process.running import LIMIT_SECONDS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -126,6 +130,21 @@ async def test_a_text_is_never_lost(cli: Cli, application: str) -> None:
     assert (await cli.ok("config", "get", key, "/replicas")).out == "3\n"
 
 
+async def test_a_text_is_kept_if_the_terminal_hangs_up_while_the_editor_is_open(cli: Cli, application: str) -> None:
+    key = await prepared(cli, application)
+    cli.write("open.sh", 'sed -i "s/replicas: 3/replicas: 5/" "$1"; echo saved; exec sleep 600\n')
+    variables = {"EDITOR": f"sh {cli.folder}/open.sh", "TMPDIR": str(cli.folder)}
+    async with cli.terminal("config", "edit", key, command=WITH_TERMINAL, **variables) as terminal:
+        await terminal.wait_for("saved")
+        terminal.hang_up()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            assert await terminal.process.wait() == -signal.SIGHUP
+    (kept,) = cli.folder.glob("configsvc-web-*.yaml")
+    assert "\nreplicas: 5\n" in kept.read_text()
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert (await cli.ok("config", "get", key, "/replicas")).out == "3\n"
+
+
 async def test_an_editor_that_removes_the_file_or_saves_no_utf_8_is_reported(cli: Cli, application: str) -> None:
     key = await prepared(cli, application)
     cli.write("latin.sh", "printf 'a: \\351\\n' >\"$1\"\n")
@@ -172,10 +191,19 @@ async def test_edit_works_without_a_terminal_with_yes(cli: Cli, application: str
     assert (done.out, done.err.splitlines()[0]) == ("", "~ /replicas: 3 → 4")
 
 
-async def test_imports_show_progress_on_a_terminal_alone(cli: Cli, application: str) -> None:
+async def test_imports_exports_and_sync_show_progress_on_a_terminal_alone(cli: Cli, application: str) -> None:
     cli.write("items.json", f'[{{"application": "{application}", "name": "web", "config": {{}}}}]')
     command = ("config", "import", "-f", "items.json", "--create-applications", "--replace", "--wait")
+    folder = cli.folder / f"tree/applications/{application}-synced"
+    folder.mkdir(parents=True)
+    (folder / "web.json").write_text("{}")
+    others = (
+        ("config", "export", application, "-f", "exported.json"),
+        ("config", "export", application, "--tree", "exported"),
+        ("sync", "apply", "tree", "--yes", "--repository", application),
+    )
+    for one in (command, *others):
+        async with cli.terminal(*one) as terminal:
+            assert await terminal.end() == 0, terminal.text
+            assert "━" in terminal.text, one
     assert "━" not in (await cli.ok(*command)).err
-    async with cli.terminal(*command) as terminal:
-        assert await terminal.end() == 0
-        assert "━" in terminal.text

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,12 @@ from configapi.v1.configuration_service_pb2 import (
     ConfigurationEvent,
     WatchConfigurationsResponse,
 )
+from configapi.v1.server_service_pb2 import ListWatchesRequest, Watch
 from configsvc.cli.watching import View
-from tests.cli.running import Cli
-from tests.process.running import LIMIT_SECONDS
-from tests.service import Service, running_service
+from tests.cli.running import Cli, running_command
+from tests.cli.test_exec import put
+from tests.process.running import CONFIGSVC, LIMIT_SECONDS
+from tests.service import POLL_SECONDS, Service, running_service
 
 
 async def next_event(process: asyncio.subprocess.Process) -> dict[str, Any]:
@@ -71,6 +75,32 @@ async def test_watch_prints_a_line_for_people_and_begins_where_it_is_told(servic
     assert updated[1:4] == ["updated", "shop/web", "2"]
     unknown = await cli("config", "watch", "--since", "99")
     assert (unknown.code, unknown.err.count("trying again")) == (3, 0)
+
+
+async def test_every_command_that_watches_says_which_instance_it_is(service: Service, tmp_path: Path) -> None:
+    await put(service, "shop/web", "{}")
+    (tmp_path / "t.j2").write_text('{{ configs["shop/web"] }}')
+    words = {
+        "config watch": ("shop",),
+        "exec": ("--config", "shop/web", "--", "sleep", "600"),
+        "render": ("--watch", "t.j2", "-o", "t.out"),
+    }
+    async with AsyncExitStack() as stack:
+        for command, arguments in words.items():
+            # As in a pod that is given its name.
+            variables = {"CONFIGSVC_SERVER": service.address, "POD_NAME": f"{command}-7f9c", "HOSTNAME": "other"}
+            running = running_command(Cli(tmp_path, variables), *CONFIGSVC, *command.split(), *arguments)
+            await stack.enter_async_context(running)
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while len(watches := await watches_of(service)) < len(words):  # noqa: ASYNC110  # it can only be asked
+                await asyncio.sleep(POLL_SECONDS)
+    assert {(one.instance.id, one.instance.program, one.instance.version) for one in watches} == {
+        (f"{command}-7f9c", f"configsvc {command}", version("configsvc")) for command in words
+    }
+
+
+async def watches_of(service: Service) -> Sequence[Watch]:
+    return (await service.server.ListWatches(ListWatchesRequest())).watches
 
 
 def message(*events: ConfigurationEvent, token: str = "") -> WatchConfigurationsResponse:

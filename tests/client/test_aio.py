@@ -6,6 +6,7 @@ import errno
 import json
 import os
 import pickle
+import socket
 import threading
 import time
 from contextlib import AsyncExitStack
@@ -20,6 +21,7 @@ from configapi.v1.server_service_pb2 import ListWatchesRequest
 from configsvc.client import (
     Change,
     ConfigError,
+    Fault,
     NotReadyError,
     RefusedError,
     StaleError,
@@ -30,7 +32,18 @@ from configsvc.client.disk import Disk
 from configsvc.client.grpc_transport import GrpcTransport
 from configsvc.client.settings import Settings
 from configsvc.client.store import Store
-from tests.client.clients import addresses_of, client_of, doors_of, proxied, put, remove, run_program, shown, until
+from tests.client.clients import (
+    LIMIT_SECONDS,
+    addresses_of,
+    client_of,
+    doors_of,
+    proxied,
+    put,
+    remove,
+    run_program,
+    shown,
+    until,
+)
 from tests.identity.authorities import Authority, files_in, uri
 from tests.identity.tokens import oidc_settings, token
 from tests.service import Service, running_service
@@ -681,19 +694,96 @@ async def test_a_watch_says_who_it_is(
         shown = watch.instance
         assert (shown.id, dict(shown.labels)) == ("payments-7f9c", {"zone": "eu"})
         assert (shown.program, shown.version) == ("payments", "1.2")
-        configs.report_applied(7)
-        assert (configs.status.instance.id, configs.status.applied_revision) == ("payments-7f9c", 7)
+        assert configs.status.instance.id == "payments-7f9c"
 
 
-async def test_importing_and_making_a_client_imports_no_grpc_and_does_no_io() -> None:
-    await run_program("""
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"CONFIGSVC_INSTANCE": "own", "POD_NAME": "pod", "HOSTNAME": "host"}, "own"),
+        ({"CONFIGSVC_INSTANCE": "", "POD_NAME": "pod", "HOSTNAME": "host"}, "pod"),
+        ({"HOSTNAME": "host"}, "host"),
+        ({"HOSTNAME": ""}, socket.gethostname()),
+        ({"POD_NAME": "x" * 300}, "x" * 256),
+    ],
+)
+def test_an_instance_is_named_by_the_first_variable_that_is_set_or_by_its_host(
+    variables: dict[str, str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("CONFIGSVC_INSTANCE", "POD_NAME", "HOSTNAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert Settings(address="config:1", application="shop").instance.id == expected
+
+
+async def test_what_the_program_reports_of_revisions_is_shown_by_status(service: Service, psql: Session) -> None:
+    await put(psql, "limits", "{}")
+    async with client_of(service.address) as configs:
+        status = configs.status
+        assert (status.applied_revision, status.refused_revision, status.refused_faults) == (0, 0, ())
+        revision, fault = configs.snapshot().revision, Fault("/requests", "is below the minimum of 1")
+        configs.report_refused(revision, fault)
+        configs.report_applied(revision - 1)
+        status = configs.status
+        assert (status.applied_revision, status.refused_revision) == (revision - 1, revision)
+        assert status.refused_faults == (fault,)
+    assert configs.status.refused_revision == revision
+
+
+MAKES_CLIENTS = """
 import sys, threading
-from configsvc.client import ConfigClient
-configs = ConfigClient("config:50051", application="payments", http_address="https://config/")
+from dataclasses import dataclass
+from pathlib import Path
+from configsvc.client import ConfigClient, Tls
+from configsvc.client.blocking import ConfigClient as BlockingClient
+
+@dataclass
+class Limits:
+    n: int
+
+done = []
+def note(event, arguments):
+    is_import = event == "open" and str(arguments[0]).endswith((".py", ".pyc"))
+    # The name of the host is no look-up.
+    if event.startswith(("open", "os.", "socket.", "subprocess.")) and event != "socket.gethostname" and not is_import:
+        done.append((event, arguments))
+sys.addaudithook(note)
+
+tls = Tls(authority=Path("ca.pem"), certificate=Path("own.pem"), key=Path("own.key"))
+files = dict(disk_folder=Path("copies"), tls=tls)
+for kind in (ConfigClient, BlockingClient):
+    for address in ("config:50051", "https://config"):
+        kind(address, application="payments", token=lambda: open("token").read(), **files).bind("limits", Limits)
+    kind("config:50051", application="payments", http_address="https://config/")
 heavy = [name for name in ("grpc", "google.protobuf", "pydantic", "configapi", "http.client") if name in sys.modules]
 assert not heavy, heavy
 assert threading.active_count() == 1
-""")
+assert not done, done
+open("/dev/null").close()
+assert done, "the hook sees nothing"
+"""
+
+
+async def test_importing_and_making_a_client_imports_no_grpc_and_does_no_io() -> None:
+    await run_program(MAKES_CLIENTS)
+
+
+async def test_a_client_that_is_ready_is_closed_while_the_network_is_frozen(
+    address: str, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", "{}")
+    async with proxied(address) as (network, behind):
+        configs = client_of(behind)
+        await configs.start()
+        network.freeze()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await configs.close()
+        assert not [task for task in asyncio.all_tasks() if task.get_name().startswith("configsvc")]
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("configsvc")]
+        assert configs["limits"] == {}
+        network.restore()
+    assert "still running" not in caplog.text
 
 
 UNDER_UVLOOP = """

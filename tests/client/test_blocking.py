@@ -3,14 +3,15 @@
 import asyncio
 import threading
 import time
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
 import pytest
 
-from configsvc.client import ConfigError, NotReadyError
+from configsvc.client import Change, ConfigError, NotReadyError
 from configsvc.client.blocking import ConfigClient
-from tests.client.clients import LIMIT_SECONDS, put, run_program, wait_until
+from tests.client.clients import LIMIT_SECONDS, proxied, put, run_program, until, wait_until
 from tests.process.running import serving
 from tests.service import Service
 from tests.storage.reading import Session
@@ -193,6 +194,76 @@ async def test_threads_read_whole_views_while_they_change(service: Service, psql
     await following
     assert readers.reads
     assert readers.torn == []
+
+
+@dataclass
+class Limits:
+    n: int
+
+
+class Calling:
+    """A client whose callbacks use it: each does what can wait for the others, or for the feed."""
+
+    def __init__(self, address: str) -> None:
+        self.configs = ConfigClient(address, application="shop")
+        self.configs.start()
+        self.bound, self.waited, self.seen = list[int](), list[int](), list[int]()
+        self.closed = threading.Event()
+        for callback in (self._bind, self._wait, self._see, self._close):
+            self.configs.on_change(callback, "limits")
+
+    def _bind(self, _: Change) -> None:
+        self.bound.append(self.configs.bind("limits", Limits).value.n)
+
+    def _wait(self, _: Change) -> None:
+        change = next(self.configs.changes("limits"), None)
+        if change and change.after:
+            self.waited.append(change.after.content["n"])
+
+    def _see(self, change: Change) -> None:
+        self.seen.append(change.after.content["n"] if change.after else 0)
+
+    def _close(self, change: Change) -> None:
+        if change.after and change.after.content["n"] == 4:
+            self.configs.close()
+            self.closed.set()
+
+
+async def test_callbacks_that_bind_wait_for_changes_and_close_neither_stop_nor_deadlock_the_feed(
+    service: Service, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    calling = await asyncio.to_thread(Calling, service.address)
+    await put(psql, "limits", '{"n": 2}')
+    await until(lambda: calling.seen == [2] and calling.bound == [2])
+    # The callback that waits for it now is called for the one before.
+    while not calling.waited:
+        await psql.execute("""UPDATE configurations SET config = '{"n": 3}', comments = comments || 'x'""")
+        await asyncio.sleep(0.01)
+    await put(psql, "limits", '{"n": 4}')
+    assert await asyncio.to_thread(calling.closed.wait, LIMIT_SECONDS)
+    await asyncio.to_thread(calling.configs.close)
+    assert calling.configs["limits"] == {"n": 4}
+    await until(lambda: not [one for one in threading.enumerate() if one.name.startswith("configsvc")])
+    assert calling.waited[0] == 3
+    assert "a callback failed" not in caplog.text
+    assert "still running" not in caplog.text
+
+
+async def test_a_client_that_is_ready_is_closed_while_the_network_is_frozen(
+    address: str, psql: Session, caplog: pytest.LogCaptureFixture
+) -> None:
+    await put(psql, "limits", '{"n": 1}')
+    async with proxied(address) as (network, behind):
+        configs = ConfigClient(behind, application="shop")
+        await asyncio.to_thread(configs.start)
+        network.freeze()
+        async with asyncio.timeout(LIMIT_SECONDS):
+            await asyncio.to_thread(configs.close)
+        assert not [thread for thread in threading.enumerate() if thread.name.startswith("configsvc")]
+        assert configs["limits"] == {"n": 1}
+        network.restore()
+    assert "still running" not in caplog.text
 
 
 def test_a_close_ends_a_start_that_waits() -> None:

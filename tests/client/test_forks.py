@@ -43,6 +43,34 @@ with ConfigClient(sys.argv[1], application="shop", stale_after=sys.maxsize) as c
     print(os.waitstatus_to_exitcode(status), configs.status.is_forked, configs.status.is_connected)
 """
 
+# Its parent goes on.
+BECOMES_STALE = """
+import os, sys, time
+from configsvc.client import StaleError
+from configsvc.client.blocking import ConfigClient
+
+def outcome(wanted):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        try:
+            found = configs["limits"]
+        except StaleError as error:
+            found = error
+        if isinstance(found, wanted):
+            return found
+        time.sleep(0.005)
+    raise AssertionError(wanted)
+
+with ConfigClient(sys.argv[1], application="shop", stale_after=0.5, on_stale="raise") as configs:
+    child = os.fork()
+    if child == 0:
+        error = outcome(StaleError)
+        print(configs.staleness > 0.5, "this process was forked" in str(error), flush=True)
+        os._exit(7)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), outcome(dict), configs.staleness < 0.5)
+"""
+
 MULTIPROCESSING = """
 import logging, multiprocessing, sys
 from configsvc.client.blocking import ConfigClient
@@ -250,6 +278,10 @@ async def test_a_child_keeps_what_it_inherited_as_stale_and_logs_once(service: S
         "http_address, or start clients after the fork only"[-48:],
         "7 False True",
     ]
+
+
+async def test_what_a_child_inherited_becomes_too_old_for_the_policy(service: Service) -> None:
+    assert await run_program(BECOMES_STALE, service.address) == "True True\n7 {'n': 1} True\n"
 
 
 async def test_a_child_of_multiprocessing_keeps_what_it_inherited(service: Service) -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from configsvc.client import ConfigClient, NotReadyError, StoppedError, Tls
+from configsvc.client.grpc_transport import _OPTIONS
+from configsvc.client.http_transport import _connect
 from tests.client.clients import client_of, run_program, until
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
@@ -277,6 +279,20 @@ async def test_an_address_that_does_not_answer_leaves_the_others_their_time(monk
             assert configs["limits"] == {"n": 1.0}
         server.close()
         await asyncio.gather(*(task for task in served.tasks if task))
+
+
+async def test_connections_have_keepalive_as_those_of_grpc() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        (found,) = socket.getaddrinfo(*server.getsockname(), type=socket.SOCK_STREAM)
+        with await _connect(found) as connection:
+            assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            names = ("TCP_KEEPIDLE", "TCP_KEEPINTVL", "TCP_KEEPCNT", "TCP_USER_TIMEOUT")
+            shown = [connection.getsockopt(socket.IPPROTO_TCP, getattr(socket, name)) for name in names]
+            idle, interval, count, user_timeout_ms = shown
+    grpc = dict(_OPTIONS)
+    assert idle * 1000 == grpc["grpc.keepalive_time_ms"]
+    assert interval * count * 1000 <= grpc["grpc.keepalive_timeout_ms"]
+    assert user_timeout_ms == grpc["grpc.keepalive_time_ms"] + grpc["grpc.keepalive_timeout_ms"]
 
 
 async def test_nothing_of_grpc_is_imported_by_a_program_that_uses_http() -> None:

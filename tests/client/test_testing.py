@@ -143,6 +143,19 @@ def test_an_export_of_the_command_line_is_what_a_test_begins_with(tmp_path: Path
     assert dict(FakeConfigs.from_export(file, application="shop").snapshot()) == {"limits": {"n": 1}}
 
 
+def test_an_export_is_checked_against_the_schemas_of_production_as_is_what_is_set_later(tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    items = [{"application": "shop", "name": "limits", "config": {"n": 1}}]
+    file.write_text(json.dumps({"configurations": items}), encoding="utf-8")
+    fits = {"limits": {"properties": {"n": {"type": "integer"}}}}
+    configs = FakeConfigs.from_export(file, schemas=fits)
+    with pytest.raises(ValueError, match="limits violates its schema: /n: "):
+        configs.set("limits", {"n": "x"})
+    assert configs["limits"] == {"n": 1}
+    with pytest.raises(ValueError, match="limits violates its schema: /n: "):
+        FakeConfigs.from_export(file, schemas={"limits": {"properties": {"n": {"type": "string"}}}})
+
+
 def test_a_value_is_there_while_another_thread_swaps_in_the_first_valid_one() -> None:
     checking, goes_on = threading.Event(), threading.Event()
 

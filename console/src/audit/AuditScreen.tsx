@@ -7,12 +7,23 @@ import { More } from "../parts/More";
 import { Busy, ErrorNotice, Nothing } from "../parts/notices";
 import { TextFilter } from "../parts/TextFilter";
 import { Time } from "../parts/Time";
-import { faultOfTime, KINDS, kindName, linkOf, timeOf } from "./words";
+import { faultOfTime, timeOf } from "../parts/times";
+import { historyOf, KINDS, kindName } from "./words";
 
-export type Change = Model["Change"];
+type Change = Model["Change"];
 
 const PAGE_SIZE = 100;
-const FILTERS = ["actor", "application", "kind", "resource_name", "start_time", "end_time"] as const;
+// A page examines a part of the log: where matches are rare, many pages are empty.
+const SEARCH_MILLISECONDS = 5_000;
+const FILTERS = [
+  "actor",
+  "application",
+  "kind",
+  "resource_name",
+  "start_time",
+  "end_time",
+  "resource_id",
+] as const;
 
 export default function AuditScreen() {
   const [parameters, setParameters] = useParameters();
@@ -26,9 +37,21 @@ export default function AuditScreen() {
         <h1>Audit</h1>
       </header>
       <Filters chosen={chosen} onChange={setParameters} />
+      {chosen.resource_id && (
+        <p>
+          Only the changes of <code>{chosen.resource_id}</code>.{" "}
+          <button type="button" onClick={() => setParameters({ resource_id: "" })}>
+            Show all
+          </button>
+        </p>
+      )}
       {changes.isPending && <Busy label="Reading the changes" />}
       {changes.isError && <ErrorNotice error={changes.error} retry={() => void changes.refetch()} />}
-      {changes.data && rows.length === 0 && <Nothing>No change matches.</Nothing>}
+      {changes.data && rows.length === 0 && (
+        <Nothing>
+          {changes.hasNextPage ? "No change matches so far: there are older ones." : "No change matches."}
+        </Nothing>
+      )}
       {rows.length > 0 && <Table rows={rows} />}
       <More pages={changes} />
       {floor !== "0" && !changes.hasNextPage && (
@@ -43,19 +66,20 @@ function useChanges(chosen: Readonly<Record<string, string>>) {
     queryKey: ["changes", chosen],
     initialPageParam: "",
     getNextPageParam: (page: Model["ListChangesResponse"]) => page.next_page_token || undefined,
-    queryFn: ({ pageParam }) => {
-      const set = Object.entries({ ...chosen, page_token: pageParam }).filter(([, value]) => value);
-      const query = {
-        page_size: PAGE_SIZE,
-        ...Object.fromEntries(set.map(([name, value]) => [name, sent(name, value)])),
-      };
-      return read(api.GET("/api/v1/changes", { params: { query } }));
+    queryFn: async ({ pageParam, signal }) => {
+      const end = Date.now() + SEARCH_MILLISECONDS;
+      let page = await changesPage(chosen, pageParam, signal);
+      while (!page.changes?.length && page.next_page_token && Date.now() < end)
+        page = await changesPage(chosen, page.next_page_token, signal);
+      return page;
     },
   });
 }
 
-function sent(name: string, value: string): string {
-  return name.endsWith("_time") ? timeOf(value) : value;
+function changesPage(chosen: Readonly<Record<string, string>>, token: string, signal: AbortSignal) {
+  const set = Object.entries({ ...chosen, page_token: token }).filter(([, value]) => value);
+  const query = { page_size: PAGE_SIZE, ...Object.fromEntries(set) };
+  return read(api.GET("/api/v1/changes", { params: { query }, signal }));
 }
 
 type FiltersProps = { chosen: Readonly<Record<string, string>>; onChange: (changes: Parameters) => void };
@@ -64,6 +88,11 @@ function Filters({ chosen, onChange }: FiltersProps) {
   const filter = (name: (typeof FILTERS)[number]) => ({
     value: chosen[name] ?? "",
     onApply: (text: string) => onChange({ [name]: text }),
+  });
+  const time = (name: (typeof FILTERS)[number]) => ({
+    value: chosen[name] ?? "",
+    // With its zone: others who get the address may live in another.
+    onApply: (text: string) => onChange({ [name]: timeOf(text) }),
   });
   return (
     <search className="filters">
@@ -81,8 +110,8 @@ function Filters({ chosen, onChange }: FiltersProps) {
         </select>
       </label>
       <TextFilter label="Name" {...filter("resource_name")} />
-      <TextFilter label="From" placeholder="2026-01-31 12:00" check={faultOfTime} {...filter("start_time")} />
-      <TextFilter label="Until" placeholder="2026-01-31 13:00" check={faultOfTime} {...filter("end_time")} />
+      <TextFilter label="From" placeholder="2026-01-31 12:00" check={faultOfTime} {...time("start_time")} />
+      <TextFilter label="Until" placeholder="2026-01-31 13:00" check={faultOfTime} {...time("end_time")} />
     </search>
   );
 }
@@ -90,7 +119,7 @@ function Filters({ chosen, onChange }: FiltersProps) {
 function Table({ rows }: { rows: readonly Change[] }) {
   return (
     <div className="scroll">
-      <table>
+      <table className="log">
         <thead>
           <tr>
             <th scope="col" className="number">
@@ -108,7 +137,7 @@ function Table({ rows }: { rows: readonly Change[] }) {
             <tr key={`${one.revision} ${one.kind} ${one.resource_id} ${one.version}`}>
               <td className="number">{one.revision}</td>
               <td>
-                <Time value={one.origin?.commit_time} />
+                <Time value={one.origin?.commit_time} exact />
               </td>
               <td>
                 {one.origin?.actor}
@@ -135,6 +164,5 @@ function Table({ rows }: { rows: readonly Change[] }) {
 function What({ change }: { change: Change }) {
   const name =
     change.kind === "RESOURCE_KIND_CONFIGURATION" ? `${change.application}/${change.name}` : change.name;
-  const href = linkOf(change);
-  return href ? <a href={href}>{name || change.resource_id}</a> : <code>{name || change.resource_id}</code>;
+  return <a href={historyOf(change)}>{name || change.resource_id}</a>;
 }

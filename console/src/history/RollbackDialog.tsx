@@ -1,37 +1,30 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
 import { api, read } from "../api/client";
-import { written } from "../configuration/content";
+import { ApiError } from "../api/errors";
+import type { Key } from "../configuration/writes";
 import { Dialog } from "../parts/Dialog";
 import { Busy, ErrorNotice } from "../parts/notices";
 import { PurposeFields } from "../parts/Purpose";
 import { useAttempt } from "../parts/useAttempt";
-import { useDifference, type Version } from "./queries";
+import { Comparison, RESTORED } from "./Comparison";
+import { usePair, type Version } from "./queries";
 
-const JsonDiff = lazy(() => import("../parts/JsonDiff").then((module) => ({ default: module.JsonDiff })));
+type Props = { of: Key; newest: Version; version: string; onClose: () => void };
 
-type Props = {
-  configuration: { application: string; name: string };
-  newest: Version;
-  target: Version;
-  onClose: () => void;
-};
-
-export function RollbackDialog({ configuration, newest, target, onClose }: Props) {
+export function RollbackDialog({ of, newest, version, onClose }: Props) {
   const queries = useQueryClient();
   const now = newest.configuration?.version ?? "";
-  const version = target.configuration?.version ?? "";
-  const id = newest.configuration?.id ?? "";
-  const difference = useDifference(configuration.application, configuration.name, now, version);
   const isDeleted = newest.type === "CHANGE_TYPE_DELETED";
+  const pair = usePair(of.application, of.name, now, version);
   const { purpose, setPurpose, attempt } = useAttempt(
     (why, requestId) =>
       read(
         api.POST("/api/v1/configurations/{id}:rollback", {
-          params: { path: { id } },
+          params: { path: { id: newest.configuration?.id ?? "" } },
           body: {
             version,
-            ...(!isDeleted && { expected_version: now }),
+            // Of a deleted one, the version of the deletion.
+            expected_version: now,
             reason: why.reason,
             change_request: why.changeRequest,
             request_id: requestId,
@@ -43,6 +36,13 @@ export function RollbackDialog({ configuration, newest, target, onClose }: Props
       onClose();
     },
   );
+  const isOutdated = attempt.error instanceof ApiError && attempt.error.reason === "VERSION_MISMATCH";
+
+  async function readAgain() {
+    await queries.invalidateQueries({ queryKey: ["versions", of.application, of.name] });
+    attempt.reset();
+  }
+
   return (
     <Dialog open onClose={onClose} title={`Roll back to version ${version}?`} wide>
       <form
@@ -52,26 +52,33 @@ export function RollbackDialog({ configuration, newest, target, onClose }: Props
           attempt.mutate();
         }}
       >
-        <p>This makes a new version with the content of version {version}. Nothing in the history changes.</p>
-        {difference.isError && (
-          <ErrorNotice error={difference.error} retry={() => void difference.refetch()} />
-        )}
-        {difference.isPending && <Busy label="Comparing" />}
-        {difference.data && (
-          <Suspense fallback={<Busy label="Comparing" />}>
-            <JsonDiff
-              before={difference.data.before ? written(difference.data.before) : ""}
-              after={written(difference.data.after)}
-              labels={[isDeleted ? "deleted" : `version ${now}, in effect`, `version ${version}`]}
-            />
-          </Suspense>
+        <p>
+          This makes a new version with the content, the comments and the schema of version {version}; the
+          content must satisfy the newest version of that schema.
+          {isDeleted && " The configuration is deleted: it comes back with its last name."}
+        </p>
+        {pair.isPending && <Busy label="Comparing" />}
+        {pair.isError && <ErrorNotice error={pair.error} retry={() => void pair.refetch()} />}
+        {pair.data && (
+          <Comparison
+            before={pair.data.before}
+            after={pair.data.after}
+            labels={[isDeleted ? "deleted" : `version ${now}, in effect`, `version ${version}`]}
+            facts={RESTORED}
+          />
         )}
         <PurposeFields value={purpose} onChange={setPurpose} />
         {attempt.isError && <ErrorNotice error={attempt.error} />}
         <p className="actions">
-          <button type="submit" className="primary" disabled={attempt.isPending}>
-            {attempt.isPending ? "Rolling back …" : `Roll back to version ${version}`}
-          </button>
+          {isOutdated ? (
+            <button type="button" className="primary" onClick={() => void readAgain()}>
+              Compare with the newest version
+            </button>
+          ) : (
+            <button type="submit" className="primary" disabled={attempt.isPending || !pair.data}>
+              {attempt.isPending ? "Rolling back …" : `Roll back to version ${version}`}
+            </button>
+          )}
         </p>
       </form>
     </Dialog>

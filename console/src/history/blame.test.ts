@@ -27,3 +27,19 @@ test("what the oldest kept version already had is marked", () => {
     ],
   );
 });
+
+test("a deletion ends what is older: all is of the version that restored it", () => {
+  const blamer = new Blamer(3, { a: 1 });
+  blamer.lookAt(2, undefined);
+  assert.ok(blamer.isDone);
+  assert.deepEqual(versions(blamer), { "/a": 3 });
+});
+
+test("a name that only looks like an index is none, and an empty content is one value", () => {
+  const blamer = new Blamer(2, { a: { "": 1, "1e0": 2 }, "x/y": 3 });
+  blamer.lookAt(1, { a: [1, 2], "x/y": 3 });
+  assert.deepEqual(versions(blamer), { "/a/": 2, "/a/1e0": 2, "/x~1y": 1 });
+  const empty = new Blamer(2, {});
+  empty.lookAt(1, { a: 1 });
+  assert.deepEqual(versions(empty), { "": 2 });
+});

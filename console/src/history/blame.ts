@@ -1,6 +1,8 @@
 /** Who last set each value of a content. The rule is that of `configsvc config blame`. */
 import { isObject, isSame, type Json, pointer } from "../configuration/content";
 
+const INDEX = /^(0|[1-9]\d*)$/;
+
 export type Blamed<V> = {
   pointer: string;
   value: Json;
@@ -57,7 +59,8 @@ function* leavesOf(content: Json, path: readonly string[]): Generator<[readonly 
 function valueAt(content: Json | undefined, path: readonly string[]): Json | undefined {
   let value = content;
   for (const part of path) {
-    if (Array.isArray(value)) value = value[Number(part)];
+    // Number("") is 0, and Number("1e0") is 1.
+    if (Array.isArray(value)) value = INDEX.test(part) ? value[Number(part)] : undefined;
     else if (isObject(value) && Object.hasOwn(value, part)) value = value[part];
     else return undefined;
   }

@@ -1,6 +1,8 @@
+/** What the screens of a history read. */
 import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
 import { api, type Model, read } from "../api/client";
 import { ApiError } from "../api/errors";
+import type { Configuration } from "../configuration/queries";
 
 export type Version = Model["ConfigurationVersion"];
 
@@ -11,8 +13,8 @@ export function useVersions(application: string, name: string) {
     queryKey: ["versions", application, name],
     initialPageParam: "",
     getNextPageParam: (page: Model["ListConfigurationVersionsResponse"]) => page.next_page_token || undefined,
-    queryFn: ({ pageParam }) =>
-      versionsPage(application, name, "CONFIGURATION_VIEW_BASIC", PAGE_SIZE, pageParam),
+    queryFn: ({ pageParam, signal }) =>
+      versionsPage(application, name, "CONFIGURATION_VIEW_BASIC", PAGE_SIZE, pageParam, signal),
   });
 }
 
@@ -22,51 +24,53 @@ export function versionsPage(
   view: Model["ConfigurationView"],
   size: number,
   token: string,
+  signal: AbortSignal,
 ): Promise<Model["ListConfigurationVersionsResponse"]> {
   const query = { application, name, view, page_size: size, ...(token && { page_token: token }) };
-  return read(api.GET("/api/v1/configurations:versions", { params: { query } }));
+  return read(api.GET("/api/v1/configurations:versions", { params: { query }, signal }));
 }
 
-export type Compared = {
-  /** Empty: the configuration did not exist. */
+/** Two versions. Null: it was deleted then, or did not exist yet. */
+export type Pair = {
   from: string;
   to: string;
-  /** Null: not there, as before it was created or after it was deleted. */
-  before: unknown;
-  after: unknown;
-  /** One line for each difference. */
-  lines: string[];
+  before: Configuration | null;
+  after: Configuration | null;
 };
 
-/** Read two versions and what lies between them. For an empty `from`, the version before. */
-export function useDifference(application: string, name: string, from: string, to: string) {
+/** Read two versions with their contents; an empty `from` is the version before. */
+export function usePair(application: string, name: string, from: string, to: string) {
   return useQuery({
-    queryKey: ["difference", application, name, from, to],
+    queryKey: ["pair", application, name, from, to],
     enabled: to !== "",
-    queryFn: () => compared(application, name, from, to),
+    queryFn: async ({ signal }): Promise<Pair> => {
+      const query = { application, name, to_version: to, ...(from && { from_version: from }) };
+      // This names the version before, and is an error for one that never was.
+      const facts = await read(api.GET("/api/v1/configurations:diff", { params: { query }, signal }));
+      const first = facts.from_configuration?.version ?? "0";
+      const [before, after] = await Promise.all([
+        Number(first) ? versionOf(application, name, first, signal) : null,
+        versionOf(application, name, to, signal),
+      ]);
+      return { from: first, to, before, after };
+    },
   });
 }
 
-async function compared(application: string, name: string, from: string, to: string): Promise<Compared> {
-  const query = { application, name, to_version: to, ...(from && { from_version: from }) };
-  const found = await read(api.GET("/api/v1/configurations:diff", { params: { query } }));
-  const id = found.to_configuration?.id ?? "";
-  const versions = [found.from_configuration?.version, found.to_configuration?.version].map(
-    (one) => one ?? "",
-  );
-  const [before, after] = await Promise.all(versions.map((version) => contentOf(id, version)));
-  const lines = (found.text ?? "").split("\n").filter(Boolean);
-  return { from: versions[0] ?? "", to: versions[1] ?? "", before, after, lines };
+export function useVersion(application: string, name: string, version: string) {
+  return useQuery({
+    queryKey: ["version", application, name, version],
+    enabled: version !== "",
+    queryFn: ({ signal }) => versionOf(application, name, version, signal),
+  });
 }
 
-async function contentOf(id: string, version: string): Promise<unknown> {
-  if (!Number(version)) return null;
+/** Read a version with its content; null if it is a deletion. */
+async function versionOf(application: string, name: string, version: string, signal: AbortSignal) {
+  const query = { application, name, version };
   try {
-    const query = { version };
-    const one = await read(api.GET("/api/v1/configurations/{id}", { params: { path: { id }, query } }));
-    return one.config ?? null;
+    return await read(api.GET("/api/v1/configurations:byName", { params: { query }, signal }));
   } catch (error) {
-    // The version of a deletion has no content.
     if (error instanceof ApiError && error.status === 404) return null;
     throw error;
   }

@@ -1,10 +1,19 @@
-/** A time as people say it; the exact one, in their own zone and in UTC, is its title. */
-export function Time({ value }: { value: string | undefined }) {
+import { exactTime } from "./times";
+
+/** A time as people say it; the exact one, in their own zone and in UTC, is its title. `exact`: shows both. */
+export function Time({ value, exact = false }: { value: string | undefined; exact?: boolean }) {
   if (!value) return <>–</>;
   const time = new Date(value);
+  const said = ago(time, Date.now());
   return (
     <time dateTime={value} title={`${time.toLocaleString()} · ${value}`}>
-      {ago(time, Date.now())}
+      {exact ? (
+        <>
+          {exactTime(time)} <span className="faint">{said}</span>
+        </>
+      ) : (
+        said
+      )}
     </time>
   );
 }

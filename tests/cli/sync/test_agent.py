@@ -407,6 +407,55 @@ async def test_another_agent_takes_over_from_one_that_is_killed(
             await running.rounds(1, "unchanged")
 
 
+# The second application waits for whoever has the lock, once the first one is applied.
+WAITS_IN_THE_MIDDLE = """
+CREATE FUNCTION wait_in_the_middle() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.application LIKE '%.2' AND EXISTS (
+        SELECT FROM configurations WHERE application = replace(NEW.application, '.2', '.1') AND config = '{"a": 1}'
+    ) THEN
+        PERFORM pg_advisory_xact_lock(1);
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER wait_in_the_middle BEFORE UPDATE ON configurations FOR EACH ROW EXECUTE FUNCTION wait_in_the_middle();
+SELECT pg_advisory_lock(1)
+"""
+
+
+async def test_what_an_agent_that_is_killed_has_begun_is_finished_by_the_next_one(
+    source: Source, app: str, world: tuple[Service, str]
+) -> None:
+    async def found() -> list[int]:
+        return [(await source.content(f"{app}.{number}", "web"))["a"] for number in (1, 2, 3)]
+
+    def everywhere(a: int) -> dict[str, str]:
+        return {path: text for number in (1, 2, 3) for path, text in file(f"{app}.{number}", "web", a=a).items()}
+
+    first = source.repository.commit(everywhere(0))
+    async with source.running(source.agent()) as running:
+        await running.has_applied(first)
+    second = source.repository.commit(everywhere(1))
+    cli = Cli(source.folder, {"CONFIGSVC_SERVER": source.service.address, **SETTINGS})
+    arguments = ("sync", "agent", "--git", str(source.repository.folder), "--cache-dir", "cache")
+    async with plain_connection(world[1]) as connection:
+        await connection.execute(WAITS_IN_THE_MIDDLE)
+        try:
+            async with cli.running(*arguments) as killed:
+                async with asyncio.timeout(LIMIT_SECONDS):
+                    while await found() != [1, 0, 0]:  # noqa: ASYNC110  # it can only be asked
+                        await asyncio.sleep(POLL_SECONDS)
+                killed.kill()
+                await killed.wait()
+            assert await found() == [1, 0, 0]
+        finally:
+            await connection.execute("SELECT pg_advisory_unlock(1); DROP FUNCTION wait_in_the_middle CASCADE")
+    await expire(source, world[1])
+    async with source.running(source.agent("two")) as running:
+        await running.has_applied(second)
+    assert await found() == [1, 1, 1]
+
+
 async def test_an_agent_that_ends_gives_its_lease_to_the_next_one(source: Source, app: str) -> None:
     commit = source.repository.commit(file(app, "web", a=1))
     async with source.running(source.agent("two")) as second:

@@ -14,7 +14,7 @@ import pytest
 from configapi.v1.access_service_pb2 import ListRoleBindingsRequest
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.application_service_pb2 import CreateApplicationRequest, GetApplicationRequest
-from configapi.v1.audit_service_pb2 import ListChangesRequest
+from configapi.v1.audit_service_pb2 import RESOURCE_KIND_CONFIGURATION, ListChangesRequest
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
 from configapi.v1.schema_service_pb2 import GetSchemaRequest
 from configsvc.cli import pb
@@ -250,6 +250,14 @@ async def test_prune_deletes_what_was_applied_and_nothing_else(sync: Sync, app: 
     assert f"  {app}: 1 configuration not applied by any source: left alone" in kept.out
     refused = await sync("apply", "--yes", "--prune", "--prune-limit", "1")
     assert "2 of the 3 configurations of this source would be deleted, and the limit is 1" in refused.err
+    shown = await sync.ok("plan", "--prune")
+    assert shown.out.splitlines() == [
+        f"- {app}/api: delete",
+        f"  {app}: 1 configuration not applied by any source: left alone",
+        f"- {app}.gone/web: delete",
+        f"- application {app}.gone: delete",
+        "Plan: 0 to create, 0 to change, 0 to rename, 2 to delete.",
+    ]
     await sync.apply("--prune")
     assert (await sync.get(app, "theirs")).version == 1
     for application, name in ((app, "api"), (f"{app}.gone", "web")):
@@ -258,6 +266,23 @@ async def test_prune_deletes_what_was_applied_and_nothing_else(sync: Sync, app: 
     with pytest.raises(grpc.aio.AioRpcError):
         await sync.service.applications.GetApplication(GetApplicationRequest(name=f"{app}.gone"))
     assert not (await sync.plan("--prune"))["changes"]
+
+
+async def test_an_application_is_applied_in_one_commit(sync: Sync, app: str) -> None:
+    sync.write(**files(app, web={"a": 1}, api={"a": 1}, old={"a": 1}))
+    await sync.apply()
+    old = await sync.get(app, "old")
+    sync.write(**files(app, web={"a": 2}, api=None, old=None, renamed={"a": 1}, new={"a": 1}))
+    sync.write_text(f"applications/{app}/_application.yaml", f"configurations: {{renamed: {{id: {old.id}}}}}\n")
+    await sync.apply("--prune")
+    asked = ListChangesRequest(application=ApplicationRef(name=app), kind=RESOURCE_KIND_CONFIGURATION)
+    commits: dict[int, list[str]] = {}
+    for change in (await sync.service.audit.ListChanges(asked)).changes:
+        commits.setdefault(change.revision, []).append(change.name)
+    assert {tuple(sorted(names)) for names in commits.values()} == {
+        ("api", "old", "web"),
+        ("api", "new", "renamed", "web"),
+    }
 
 
 async def test_a_rename_by_id_keeps_the_history(sync: Sync, app: str) -> None:

@@ -1,1 +1,0 @@
-import{a as r}from"./part-GSTHIH67.js";import{f as e}from"./part-5KW4SHIY.js";import{b as i,c}from"./part-6IO2ZLH7.js";var t=i(c(),1);function f(s,u){let[o,n]=(0,t.useState)(r),[p]=(0,t.useState)(()=>crypto.randomUUID()),m=e({mutationFn:()=>s(o,p),onSuccess:u});return{purpose:o,setPurpose:n,attempt:m}}export{f as a};

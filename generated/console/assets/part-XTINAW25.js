@@ -1,0 +1,1 @@
+var r={CHANGE_TYPE_CREATED:"created",CHANGE_TYPE_UPDATED:"changed",CHANGE_TYPE_DELETED:"deleted"},e=80;function o(n){return r[n??""]??""}function i(n){let t=JSON.stringify(n);return t.length>e?`${t.slice(0,e-1)}\u2026`:t}export{o as a,i as b};
