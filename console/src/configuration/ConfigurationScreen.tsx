@@ -1,6 +1,7 @@
 /** A configuration as it is in effect, live. */
 import { lazy, Suspense, useState } from "react";
 import { ApiError } from "../api/errors";
+import type { Watched } from "../api/useWatch";
 import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
 import { Busy, ErrorNotice } from "../parts/notices";
@@ -23,36 +24,48 @@ export default function ConfigurationScreen({ names }: ScreenProps) {
   if (configuration.error instanceof ApiError && configuration.error.status === 404) {
     return <Deleted application={application} name={name} error={configuration.error} />;
   }
-  if (configuration.isError) {
+  if (!configuration.data) {
+    if (!configuration.isError) return <Busy label="Reading the configuration" />;
     return <ErrorNotice error={configuration.error} retry={() => void configuration.refetch()} />;
   }
-  if (watched.failure) return <ErrorNotice error={watched.failure} retry={watched.restart} />;
-  if (!configuration.data) return <Busy label="Reading the configuration" />;
   return (
     <>
-      <Header configuration={configuration.data} />
+      {configuration.isError && (
+        <ErrorNotice error={configuration.error} retry={() => void configuration.refetch()} />
+      )}
+      {watched.failure && <ErrorNotice error={watched.failure} retry={watched.restart} />}
+      <Shown configuration={configuration.data} watched={watched} key={configuration.data.id} />
+    </>
+  );
+}
+
+function Shown({ configuration, watched }: { configuration: Configuration; watched: Watched }) {
+  const [seen, setSeen] = useState(configuration.version ?? "");
+  return (
+    <>
+      <Header configuration={configuration} onChanged={setSeen} />
       <WatchBadge state={watched.state} revision={watched.revision} />
-      <ChangedMeanwhile configuration={configuration.data} />
-      <Facts configuration={configuration.data} isLit={watched.lit.size > 0} />
+      <ChangedMeanwhile configuration={configuration} seen={seen} onSeen={setSeen} />
+      <Facts configuration={configuration} isLit={watched.lit.size > 0} />
       <Suspense fallback={<Busy label="Loading" />}>
-        <JsonEditor label="Content" text={written(configuration.data.config)} />
+        <JsonEditor label="Content" text={written(configuration.config)} />
       </Suspense>
     </>
   );
 }
 
-/** A line that says what became of the version that the reader saw first. */
-function ChangedMeanwhile({ configuration }: { configuration: Configuration }) {
+type MeanwhileProps = { configuration: Configuration; seen: string; onSeen: (version: string) => void };
+
+/** A line that says what somebody else made of the version that the reader saw. */
+function ChangedMeanwhile({ configuration, seen, onSeen }: MeanwhileProps) {
   const { application = "", name = "", version = "", updated_by } = configuration;
-  const [seen, setSeen] = useState({ id: configuration.id, version });
-  if (seen.id !== configuration.id) setSeen({ id: configuration.id, version });
   return (
     <div role="status">
-      {seen.version !== version && (
+      {Number(version) > Number(seen) && (
         <p className="notice warning">
-          {updated_by} made version {version} while you read version {seen.version}.{" "}
-          <a href={to.history(application, name, { from: seen.version, to: version })}>Compare</a>{" "}
-          <button type="button" onClick={() => setSeen({ id: configuration.id, version })}>
+          {updated_by} made version {version} while you read version {seen}.{" "}
+          <a href={to.history(application, name, { from: seen, to: version })}>Compare</a>{" "}
+          <button type="button" onClick={() => onSeen(version)}>
             Seen
           </button>
         </p>
@@ -61,7 +74,9 @@ function ChangedMeanwhile({ configuration }: { configuration: Configuration }) {
   );
 }
 
-function Header({ configuration }: { configuration: Configuration }) {
+type HeaderProps = { configuration: Configuration; onChanged: (version: string) => void };
+
+function Header({ configuration, onChanged }: HeaderProps) {
   const session = useSession();
   const { application = "", name = "" } = configuration;
   const [dialog, setDialog] = useState<"" | "rest" | "delete">("");
@@ -91,7 +106,9 @@ function Header({ configuration }: { configuration: Configuration }) {
           </button>
         </>
       )}
-      {dialog === "rest" && <RestDialog configuration={configuration} onClose={() => setDialog("")} />}
+      {dialog === "rest" && (
+        <RestDialog configuration={configuration} onChanged={onChanged} onClose={() => setDialog("")} />
+      )}
       {dialog === "delete" && <DeletionDialog configuration={configuration} onClose={() => setDialog("")} />}
     </header>
   );

@@ -18,7 +18,7 @@ function useSeen(props: Props): Props {
 }
 
 /** The form for everything of a configuration but its content. */
-export function RestDialog(props: Props) {
+export function RestDialog(props: Props & { onChanged: (version: string) => void }) {
   const { configuration, onClose } = useSeen(props);
   const queries = useQueryClient();
   const { application = "", name: oldName = "", version = "" } = configuration;
@@ -31,7 +31,8 @@ export function RestDialog(props: Props) {
       const change = { name: name.trim(), comments, schema: schema.trim(), version: pin.trim() };
       return changeRest({ application, name: oldName }, change, version, why, requestId);
     },
-    async () => {
+    async (changed) => {
+      props.onChanged(changed.version ?? "");
       await queries.invalidateQueries();
       onClose();
       if (name.trim() !== oldName) go(to.configuration(application, name.trim()), { replace: true });

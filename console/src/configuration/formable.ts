@@ -28,7 +28,7 @@ export function reasonAgainstForm(document: SchemaDocument): string {
 
 /** Return why a text is not shown in a form; empty if it is. */
 export function reasonAgainstContent(text: string): string {
-  if (text.length > MOST_CHARACTERS) return "it is larger than 50 KB";
+  if (text.length > MOST_CHARACTERS) return "its text is larger than 50 KB";
   if (text.includes(UNSAFE)) return "it has a member __proto__";
   return "";
 }
