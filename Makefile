@@ -141,6 +141,10 @@ EXTRAS = --extra server --extra embedded
 console: ## build the console of console/ into generated/console (needs npm)
 	@scripts/console.sh
 
+.PHONY: console-images
+console-images: setup ## take the pictures of docs/guide/console.md (needs Chromium)
+	@$(BIN)/pytest -q -p no:xdist tests/console/images.py
+
 .PHONY: command-line-reference
 command-line-reference: setup ## write docs/reference/command-line.md from the commands
 	@$(BIN)/python scripts/command_line_reference.py
