@@ -13,6 +13,7 @@ from configapi.v1.audit_service_pb2 import ListChangesRequest
 from configapi.v1.configuration_pb2 import CONFIGURATION_VIEW_FULL, Configuration
 from configapi.v1.configuration_service_pb2 import ListConfigurationsRequest
 from configapi.v1.content_pb2 import CONTENT_FORMAT_JSON
+from configapi.v1.schema_service_pb2 import ListSchemasRequest
 from configsvc.cli.documents import parse_document, parse_json, yaml_text
 from configsvc.cli.sync.reading import read_tree
 from configsvc.cli.sync.tree import ConfigurationFile
@@ -95,6 +96,8 @@ async def check_stored(sync: Sync, files: Mapping[str, ConfigurationFile]) -> di
         key: file.config for key, file in files.items()
     }
     assert all(one.HasField("schema") for one in found.values())
+    schemas = await sync.service.schemas.ListSchemas(ListSchemasRequest(latest=True, page_size=1000))
+    assert {one.name for one in schemas.schemas} == set(corpus.documents())
     return found
 
 
