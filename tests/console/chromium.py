@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 CHROMIUM = shutil.which("chromium")
 LIMIT_MILLISECONDS = 20_000
+# The five seconds of Playwright are too few for a machine that does something else.
+expect.set_options(timeout=LIMIT_MILLISECONDS)
 ARGUMENTS = (
     "--headless=new",
     "--no-sandbox",

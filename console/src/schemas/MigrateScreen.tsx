@@ -4,6 +4,7 @@ import { useState } from "react";
 import { go, useParameters } from "../app/location";
 import { to } from "../app/routes";
 import type { ScreenProps } from "../app/screens";
+import { useDraft } from "../configuration/drafts";
 import { idOf } from "../operations/items";
 import { OperationView } from "../operations/OperationView";
 import { useOperation } from "../operations/queries";
@@ -17,7 +18,7 @@ import { migrate } from "./writes";
 
 export default function MigrateScreen({ names }: ScreenProps) {
   const { name = "" } = names;
-  const [migration, change] = useMigration();
+  const { migration, change, drop } = useMigration(name);
   const [purpose, setPurpose] = useState(NO_PURPOSE);
   // The dry run of exactly these settings: what is done for real is what was seen.
   const [tried, setTried] = useState({ id: "", settings: "" });
@@ -36,6 +37,7 @@ export default function MigrateScreen({ names }: ScreenProps) {
       requestIds.done();
       if (isDryRun) setTried({ id: idOf(operation), settings });
       else {
+        drop();
         void queries.invalidateQueries({ queryKey: ["operations"] });
         go(to.operation(operation.name ?? ""));
       }
@@ -120,29 +122,37 @@ function RealStart({ id, validOnly, isSame, isStarting }: RealStartProps) {
 const SOME_FAIL =
   "Some cannot be moved: correct what is listed, or choose to move those that can be, and try it again.";
 
-/** Return the migration in the address, and a function that changes it. The patch, which may be long, is not in it. */
-function useMigration(): [Migration, (changes: Partial<Migration>) => void] {
+const BEGINNINGS = { none: "", json_patch: "[]\n", merge_patch: "{}\n" } as const;
+
+type Migrating = {
+  migration: Migration;
+  change: (changes: Partial<Migration>) => void;
+  /** Forget the patches. */
+  drop: () => void;
+};
+
+/** Return the migration in the address. The patch is none of it, as it may be long; it outlives the screen, too. */
+function useMigration(schema: string): Migrating {
   const [parameters, setParameters] = useParameters();
-  const [patches, setPatches] = useState<Readonly<Record<string, string>>>({
-    json_patch: "[]\n",
-    merge_patch: "{}\n",
-  });
   const text = (name: string) => parameters.get(name) ?? "";
   const kind = (["json_patch", "merge_patch"].find((one) => one === text("patch")) ?? "none") as PatchKind;
-  const migration: Migration = {
-    from: text("from"),
-    to: text("to"),
-    all: text("all") === "true",
-    application: text("application"),
-    prefix: text("prefix"),
-    kind,
-    patch: patches[kind] ?? "",
-    validOnly: text("valid_only") === "true",
+  const patches = {
+    json_patch: usePatch(schema, "json_patch"),
+    merge_patch: usePatch(schema, "merge_patch"),
   };
-  return [
-    migration,
-    ({ patch, kind: newKind, all, validOnly, ...texts }) => {
-      if (patch !== undefined) setPatches((before) => ({ ...before, [kind]: patch }));
+  return {
+    migration: {
+      from: text("from"),
+      to: text("to"),
+      all: text("all") === "true",
+      application: text("application"),
+      prefix: text("prefix"),
+      kind,
+      patch: kind === "none" ? "" : patches[kind].text,
+      validOnly: text("valid_only") === "true",
+    },
+    change: ({ patch, kind: newKind, all, validOnly, ...texts }) => {
+      if (patch !== undefined && kind !== "none") patches[kind].set(patch);
       setParameters({
         ...texts,
         ...(newKind !== undefined && { patch: newKind === "none" ? "" : newKind }),
@@ -150,5 +160,15 @@ function useMigration(): [Migration, (changes: Partial<Migration>) => void] {
         ...(validOnly !== undefined && { valid_only: validOnly ? "true" : "" }),
       });
     },
-  ];
+    drop: () => {
+      patches.json_patch.drop();
+      patches.merge_patch.drop();
+    },
+  };
+}
+
+function usePatch(schema: string, kind: PatchKind) {
+  const base = BEGINNINGS[kind];
+  const [draft, setDraft, drop] = useDraft(`${kind}\n${schema}`, { text: base, version: "", base });
+  return { text: draft.text, set: (text: string) => setDraft({ ...draft, text }), drop };
 }
