@@ -169,6 +169,10 @@ function useMigration(schema: string): Migrating {
 
 function usePatch(schema: string, kind: PatchKind) {
   const base = BEGINNINGS[kind];
-  const [draft, setDraft, drop] = useDraft(`${kind}\n${schema}`, { text: base, version: "", base });
+  const {
+    draft,
+    setDraft,
+    dropDraft: drop,
+  } = useDraft(`${kind}\n${schema}`, { text: base, version: "", base });
   return { text: draft.text, set: (text: string) => setDraft({ ...draft, text }), drop };
 }
