@@ -43,6 +43,9 @@ async def test_any_two_versions_are_compared_by_an_address_and_each_is_shown_as_
     await expect(page.get_by_role("row", name=EVIL)).to_be_visible()
     await page.get_by_label("from version 1").check()
     await expect(page).to_have_url(re.compile(r"history\?from=1&to=3$"))
+    # It stands above the table, which it moves when it comes.
+    await expect(page.locator(".cm-merge-b")).to_be_visible()
+    await expect(page.get_by_label("What differs")).to_contain_text("changed /a 1 → 3")
     await page.get_by_label("to version 2").check()
     await expect(page.get_by_role("heading", name="Version 1 → 2")).to_be_visible()
     await expect(page.locator(".cm-merge-a .cm-changedLine")).to_have_text(['  "a": 1,'])
