@@ -106,7 +106,7 @@ BENCH_ARGUMENTS ?= run
 
 # Figures are worthless if other programs keep the machine busy.
 .PHONY: bench
-bench: setup ## compare the service with its limits, etcd and its targets (8 minutes; BENCH_ARGUMENTS=--help)
+bench: setup ## compare the service with its limits, etcd and its targets (20 minutes; BENCH_ARGUMENTS=--help)
 	@bench/install-peers.sh
 	@$(BIN)/python -m bench $(BENCH_ARGUMENTS)
 
