@@ -1,5 +1,7 @@
 """Forms that do no harm: real configurations with real schemas."""
 
+import json
+import re
 from collections import Counter
 
 import pytest
@@ -7,12 +9,13 @@ from playwright.async_api import Locator, Page, expect
 
 from demo.files import CORPUS
 from tests.console.chromium import Console
-from tests.domain.jsonschema.corpus import needs_corpus
+from tests.domain.jsonschema.corpus import documents, needs_corpus
 from tests.operations.operating import imported, result_of
 from tests.operations.test_imports_exported import real_items
 from tests.schemas.calls import calls_of
 from tests.service import Service
 
+UNION = re.compile(r'"(oneOf|anyOf)": \[|"type": \[')
 # One page opens all of them.
 pytestmark = [pytest.mark.timeout(600), needs_corpus]
 
@@ -57,7 +60,8 @@ async def test_opening_a_form_and_leaving_it_changes_no_real_configuration(http:
     assert result_of(await imported(http, *items, size=200)).created_count == len(items)
     await console.open("/status")
     found = Counter[str]()
-    without_form = set[str]()
+    # Unions are edited as text: the unit tests of console/src/configuration/formable.ts show it without a page of each.
+    without_form = {name for name, document in documents().items() if UNION.search(json.dumps(document))}
     for item in items:
         # A schema without a form makes none for any of its configurations.
         schema = item.schema.schema
