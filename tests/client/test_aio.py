@@ -733,6 +733,8 @@ async def test_what_the_program_reports_of_revisions_is_shown_by_status(service:
 
 MAKES_CLIENTS = """
 import sys, threading
+# The first import of a checkout would write it.
+sys.dont_write_bytecode = True
 from dataclasses import dataclass
 from pathlib import Path
 from configsvc.client import ConfigClient, Tls

@@ -482,6 +482,9 @@ def test_settings_come_whole_through_the_environment(monkeypatch: pytest.MonkeyP
         watches_per_caller=4,
         watches_per_process=5,
         connection_age_seconds=6.5,
+        console_client_id="console",
+        console_scope="openid offline_access",
+        console_origins="https://tokens.example.com",
     )
     default = Settings.model_construct()
     assert not [name for name in Settings.model_fields if getattr(settings, name) == getattr(default, name)]

@@ -104,6 +104,9 @@ def test_the_client_commands_read_these_variables() -> None:
     read: set[str] = set()
     for file in (PROJECT / "configsvc" / "cli").glob("*.py"):
         read |= set(re.findall(r"environ[^\n]*?\"(CONFIGSVC_[A-Z_]+)\"", file.read_text(encoding="utf-8")))
+    # The rule of the client library names the instance.
+    library = (PROJECT / "configsvc" / "client" / "settings.py").read_text(encoding="utf-8")
+    read |= set(re.findall(r"\"(CONFIGSVC_[A-Z_]+)\"", library))
     assert read == CLIENT
 
 
