@@ -38,7 +38,7 @@ SCREENS = {
     "history": ("/configurations/shop/web/history?from=2&to=3", ".cm-changedLine"),
     "blame": ("/configurations/shop/web/blame", "td"),
     "application": ("/applications/shop", "dl"),
-    "past": ("/applications/shop/past?since=8", ".past-changes, details"),
+    "past": ("/applications/shop/past?from=8", ".past-changes"),
     "schema": ("/schemas/service", ".cm-content"),
     "audit": ("/audit", "td"),
     "operations": ("/operations", "td"),
@@ -82,5 +82,5 @@ async def test_pictures(http: Service, console: Console, scheme: str) -> None:
         for name, (address, shown) in SCREENS.items():
             await page.evaluate("address => { location.hash = address; }", address)
             await expect(page.locator("main").locator(shown).first).to_be_visible()
-            await expect(page.get_by_role("progressbar")).to_have_count(0)
+            await expect(page.locator(".busy")).to_have_count(0)
             await page.screenshot(path=FOLDER / f"{name}-{scheme}.png")
