@@ -55,6 +55,7 @@ export function SessionProvider({ children }: { children: ReactNode }) {
 }
 
 function WithSettings({ settings, children }: { settings: Settings; children: ReactNode }) {
+  const queries = useQueryClient();
   const needsToken = !settings.authentication.includes("none") && settings.authentication.includes("oidc");
   const [signedIn, setSignedIn] = useState(!needsToken);
   const [problem, setProblem] = useState("");
@@ -80,6 +81,8 @@ function WithSettings({ settings, children }: { settings: Settings; children: Re
       settings={settings}
       signOut={() => {
         forgetToken();
+        // What the next caller may not see.
+        queries.removeQueries({ predicate: ({ queryKey }) => queryKey[0] !== "settings" });
         setProblem("");
         setSignedIn(false);
       }}
