@@ -1,5 +1,6 @@
 """Pages that never change while the service runs: the console, the OpenAPI document, and Swagger UI, which shows it."""
 
+import asyncio
 import gzip
 import hashlib
 from collections.abc import Mapping
@@ -29,16 +30,22 @@ _CHECKED_EACH_TIME = b"no-cache"
 _KEPT = b"public, max-age=31536000, immutable"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Page:
-    """The bytes of a page, plain and compressed, and how long browsers keep it."""
+    """The bytes of a page, and how long browsers keep it."""
 
     content_type: bytes
     body: bytes
-    compressed: bytes
     etag: bytes
     kept: bytes
     security: SecurityHeaders
+    compressed: bytes = b""
+
+    async def gzipped(self) -> bytes:
+        """Return the compressed bytes. The first request for them makes them, in a thread: a start need not wait."""
+        if not self.compressed:
+            self.compressed = await asyncio.to_thread(gzip.compress, self.body, compresslevel=6, mtime=0)
+        return self.compressed
 
 
 class Pages:
@@ -61,7 +68,7 @@ class Pages:
             await exchange.write(b"", more=False)
             return
         compressed = exchange.takes_gzip()
-        body = page.compressed if compressed else page.body
+        body = await page.gzipped() if compressed else page.body
         await exchange.start(200, [*_headers(page), *_body_headers(page, body, compressed=compressed)])
         await exchange.write(b"" if exchange.scope["method"] == "HEAD" else body, more=False)
 
@@ -111,7 +118,6 @@ def _page(content_type: bytes, body: bytes, security: SecurityHeaders, kept: byt
     return Page(
         content_type=content_type,
         body=body,
-        compressed=gzip.compress(body, compresslevel=6, mtime=0),
         etag=f'"{hashlib.sha256(body).hexdigest()[:32]}"'.encode(),
         kept=kept,
         security=security,
