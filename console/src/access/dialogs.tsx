@@ -1,9 +1,10 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, read } from "../api/client";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNotice } from "../parts/notices";
-import { NO_PURPOSE, PurposeFields } from "../parts/Purpose";
+import { PurposeFields } from "../parts/Purpose";
+import { useAttempt } from "../parts/useAttempt";
 import { useSession } from "../session/Session";
 import type { Binding } from "./Bindings";
 import { ROLES, type RoleName, roleName } from "./roles";
@@ -25,28 +26,24 @@ function BindingForm({ onDone, application }: { onDone: () => void; application:
   const [role, setRole] = useState<RoleName>("ROLE_VIEWER");
   const [name, setName] = useState(application);
   const [forAll, setForAll] = useState(false);
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const binding = useMutation({
-    mutationFn: () =>
-      read(
-        api.POST("/api/v1/role-bindings", {
-          body: {
-            principal: principal.trim(),
-            role,
-            ...(forAll ? { all_applications: {} } : { application: { name: name.trim() } }),
-            reason: purpose.reason,
-            change_request: purpose.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["role-bindings"] }).then(onDone),
-  });
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => {
+      const body = {
+        principal: principal.trim(),
+        role,
+        ...(forAll ? { all_applications: {} } : { application: { name: name.trim() } }),
+        reason: why.reason,
+        change_request: why.changeRequest,
+        request_id: requestId,
+      };
+      return read(api.POST("/api/v1/role-bindings", { body }));
+    },
+    () => queries.invalidateQueries({ queryKey: ["role-bindings"] }).then(onDone),
+  );
 
   function submit(event: FormEvent) {
     event.preventDefault();
-    binding.mutate();
+    attempt.mutate();
   }
 
   return (
@@ -83,10 +80,10 @@ function BindingForm({ onDone, application }: { onDone: () => void; application:
         </label>
       )}
       <PurposeFields value={purpose} onChange={setPurpose} />
-      {binding.isError && <ErrorNotice error={binding.error} />}
+      {attempt.isError && <ErrorNotice error={attempt.error} />}
       <p className="actions">
-        <button type="submit" className="primary" disabled={binding.isPending}>
-          {binding.isPending ? "Binding …" : "Bind"}
+        <button type="submit" className="primary" disabled={attempt.isPending}>
+          {attempt.isPending ? "Binding …" : "Bind"}
         </button>
       </p>
     </form>
@@ -103,22 +100,18 @@ export function DeletionDialog({ binding, onClose }: { binding: Binding | undefi
 
 function DeletionForm({ binding, onDone }: { binding: Binding; onDone: () => void }) {
   const queries = useQueryClient();
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const deletion = useMutation({
-    mutationFn: () =>
-      read(
-        api.POST("/api/v1/role-bindings:delete", {
-          body: {
-            id: binding.id ?? "",
-            reason: purpose.reason,
-            change_request: purpose.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
-    onSuccess: () => queries.invalidateQueries({ queryKey: ["role-bindings"] }).then(onDone),
-  });
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => {
+      const body = {
+        id: binding.id ?? "",
+        reason: why.reason,
+        change_request: why.changeRequest,
+        request_id: requestId,
+      };
+      return read(api.POST("/api/v1/role-bindings:delete", { body }));
+    },
+    () => queries.invalidateQueries({ queryKey: ["role-bindings"] }).then(onDone),
+  );
   return (
     <>
       <p>
@@ -126,15 +119,15 @@ function DeletionForm({ binding, onDone }: { binding: Binding; onDone: () => voi
         {binding.application?.name ?? "all applications"}. Its streams that need this role end.
       </p>
       <PurposeFields value={purpose} onChange={setPurpose} />
-      {deletion.isError && <ErrorNotice error={deletion.error} />}
+      {attempt.isError && <ErrorNotice error={attempt.error} />}
       <p className="actions">
         <button
           type="button"
           className="danger"
-          disabled={deletion.isPending}
-          onClick={() => deletion.mutate()}
+          disabled={attempt.isPending}
+          onClick={() => attempt.mutate()}
         >
-          {deletion.isPending ? "Deleting …" : "Delete"}
+          {attempt.isPending ? "Deleting …" : "Delete"}
         </button>
       </p>
     </>

@@ -1,7 +1,7 @@
 /** All configurations, searched as one types, filtered by the service, and live. */
 import { useDeferredValue, useEffect, useMemo, useRef } from "react";
 import { MOST_CONFIGURATIONS, useWatch, type Watched } from "../api/useWatch";
-import { type Configuration, TooManyError } from "../api/watch";
+import { type Configuration, TooManyError } from "../api/view";
 import { useParameters } from "../app/location";
 import { to } from "../app/routes";
 import { Busy, ErrorNotice, Nothing } from "../parts/notices";

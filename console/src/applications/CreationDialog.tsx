@@ -1,9 +1,10 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, read } from "../api/client";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNotice } from "../parts/notices";
-import { NO_PURPOSE, PurposeFields } from "../parts/Purpose";
+import { PurposeFields } from "../parts/Purpose";
+import { useAttempt } from "../parts/useAttempt";
 
 type Props = { open: boolean; onClose: () => void; onCreated: (name: string) => void };
 
@@ -19,30 +20,26 @@ function CreationForm({ onCreated }: { onCreated: (name: string) => void }) {
   const queries = useQueryClient();
   const [name, setName] = useState("");
   const [comments, setComments] = useState("");
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const creation = useMutation({
-    mutationFn: () =>
-      read(
-        api.POST("/api/v1/applications", {
-          body: {
-            name: name.trim(),
-            comments,
-            reason: purpose.reason,
-            change_request: purpose.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
-    onSuccess: async (application) => {
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => {
+      const body = {
+        name: name.trim(),
+        comments,
+        reason: why.reason,
+        change_request: why.changeRequest,
+        request_id: requestId,
+      };
+      return read(api.POST("/api/v1/applications", { body }));
+    },
+    async (application) => {
       await queries.invalidateQueries({ queryKey: ["applications"] });
       onCreated(application.name ?? "");
     },
-  });
+  );
 
   function submit(event: FormEvent) {
     event.preventDefault();
-    creation.mutate();
+    attempt.mutate();
   }
 
   return (
@@ -56,10 +53,10 @@ function CreationForm({ onCreated }: { onCreated: (name: string) => void }) {
         <input value={comments} onChange={(event) => setComments(event.target.value)} />
       </label>
       <PurposeFields value={purpose} onChange={setPurpose} />
-      {creation.isError && <ErrorNotice error={creation.error} />}
+      {attempt.isError && <ErrorNotice error={attempt.error} />}
       <p className="actions">
-        <button type="submit" className="primary" disabled={creation.isPending}>
-          {creation.isPending ? "Creating …" : "Create"}
+        <button type="submit" className="primary" disabled={attempt.isPending}>
+          {attempt.isPending ? "Creating …" : "Create"}
         </button>
       </p>
     </form>

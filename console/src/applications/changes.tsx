@@ -1,4 +1,4 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { api, read } from "../api/client";
 import { ApiError } from "../api/errors";
@@ -6,7 +6,8 @@ import { go } from "../app/location";
 import { to } from "../app/routes";
 import { Dialog } from "../parts/Dialog";
 import { ErrorNotice } from "../parts/notices";
-import { NO_PURPOSE, PurposeFields } from "../parts/Purpose";
+import { PurposeFields } from "../parts/Purpose";
+import { useAttempt } from "../parts/useAttempt";
 import type { Application } from "./ApplicationScreen";
 
 type Props = { application: Application; open: boolean; onClose: () => void };
@@ -23,33 +24,29 @@ function ChangeForm({ application, onDone }: { application: Application; onDone:
   const queries = useQueryClient();
   const [name, setName] = useState(application.name ?? "");
   const [comments, setComments] = useState(application.comments ?? "");
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const change = useMutation({
-    mutationFn: () =>
-      read(
-        api.POST("/api/v1/applications:update", {
-          body: {
-            id: application.id ?? "",
-            application: { name: name.trim(), comments },
-            update_mask: "name,comments",
-            expected_version: application.version ?? "",
-            reason: purpose.reason,
-            change_request: purpose.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
-    onSuccess: async () => {
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => {
+      const body = {
+        id: application.id ?? "",
+        application: { name: name.trim(), comments },
+        update_mask: "name,comments",
+        expected_version: application.version ?? "",
+        reason: why.reason,
+        change_request: why.changeRequest,
+        request_id: requestId,
+      };
+      return read(api.POST("/api/v1/applications:update", { body }));
+    },
+    async () => {
       await queries.invalidateQueries();
       onDone();
       if (name.trim() !== application.name) go(to.application(name.trim()), { replace: true });
     },
-  });
+  );
 
   function submit(event: FormEvent) {
     event.preventDefault();
-    change.mutate();
+    attempt.mutate();
   }
 
   return (
@@ -66,10 +63,10 @@ function ChangeForm({ application, onDone }: { application: Application; onDone:
         <p className="notice warning">Whoever asks for the old name no longer finds it.</p>
       )}
       <PurposeFields value={purpose} onChange={setPurpose} />
-      {change.isError && <ErrorNotice error={change.error} />}
+      {attempt.isError && <ErrorNotice error={attempt.error} />}
       <p className="actions">
-        <button type="submit" className="primary" disabled={change.isPending}>
-          {change.isPending ? "Changing …" : "Change"}
+        <button type="submit" className="primary" disabled={attempt.isPending}>
+          {attempt.isPending ? "Changing …" : "Change"}
         </button>
       </p>
     </form>
@@ -87,34 +84,33 @@ export function DeletionDialog({ application, open, onClose }: Props) {
 function DeletionForm({ application }: { application: Application }) {
   const queries = useQueryClient();
   const [typed, setTyped] = useState("");
-  const [purpose, setPurpose] = useState(NO_PURPOSE);
-  const [requestId] = useState(() => crypto.randomUUID());
-  const deletion = useMutation({
-    mutationFn: (force: boolean) =>
-      read(
-        api.POST("/api/v1/applications:delete", {
-          body: {
-            id: application.id ?? "",
-            force,
-            expected_version: application.version ?? "",
-            reason: purpose.reason,
-            change_request: purpose.changeRequest,
-            request_id: requestId,
-          },
-        }),
-      ),
-    onSuccess: async () => {
+  const [isForced, setIsForced] = useState(false);
+  const { purpose, setPurpose, attempt } = useAttempt(
+    (why, requestId) => {
+      const body = {
+        id: application.id ?? "",
+        force: isForced,
+        expected_version: application.version ?? "",
+        reason: why.reason,
+        change_request: why.changeRequest,
+        request_id: requestId,
+      };
+      return read(api.POST("/api/v1/applications:delete", { body }));
+    },
+    async () => {
       go(to.applications(), { replace: true });
       await queries.invalidateQueries();
     },
-  });
-  const isNotEmpty = deletion.error instanceof ApiError && deletion.error.reason === "APPLICATION_NOT_EMPTY";
+  );
+  if (!isForced && attempt.error instanceof ApiError && attempt.error.reason === "APPLICATION_NOT_EMPTY") {
+    setIsForced(true);
+  }
   return (
     <form
       className="stacked"
       onSubmit={(event) => {
         event.preventDefault();
-        deletion.mutate(isNotEmpty);
+        attempt.mutate();
       }}
     >
       <label>
@@ -122,10 +118,10 @@ function DeletionForm({ application }: { application: Application }) {
         <input value={typed} onChange={(event) => setTyped(event.target.value)} autoComplete="off" />
       </label>
       <PurposeFields value={purpose} onChange={setPurpose} />
-      {deletion.isError && <ErrorNotice error={deletion.error} />}
+      {attempt.isError && <ErrorNotice error={attempt.error} />}
       <p className="actions">
-        <button type="submit" className="danger" disabled={typed !== application.name || deletion.isPending}>
-          {deletion.isPending ? "Deleting …" : isNotEmpty ? "Delete it with all configurations" : "Delete"}
+        <button type="submit" className="danger" disabled={typed !== application.name || attempt.isPending}>
+          {attempt.isPending ? "Deleting …" : isForced ? "Delete it with all configurations" : "Delete"}
         </button>
       </p>
     </form>

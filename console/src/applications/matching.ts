@@ -1,4 +1,4 @@
-import type { Configuration } from "../api/watch";
+import type { Configuration } from "../api/view";
 
 /** Return the configurations that have all words of a query, in the order of their names. */
 export function matching(rows: readonly Configuration[], query: string): Configuration[] {
