@@ -1,11 +1,6 @@
 import { useEffect, useMemo, useRef, useState } from "react";
-import {
-  type Configuration,
-  followConfigurations,
-  type Selection,
-  type Update,
-  type WatchState,
-} from "./watch";
+import type { Configuration, Update } from "./view";
+import { followConfigurations, type Selection, type WatchState } from "./watch";
 
 export const MOST_CONFIGURATIONS = 50_000;
 const LIT_MILLISECONDS = 4_000;

@@ -3,10 +3,7 @@ import { EventSourceParserStream } from "eventsource-parser/stream";
 import { currentToken } from "../session/token";
 import { base, failed, type Model } from "./client";
 import { ApiError, toApiError } from "./errors";
-
-export type Configuration = Model["Configuration"];
-export type Event = Model["ConfigurationEvent"];
-type Message = Model["WatchConfigurationsResponse"];
+import { type Message, TooManyError, type Update, View } from "./view";
 
 /** What a watch selects: the configurations of any of the selectors. */
 export type Selection = {
@@ -20,9 +17,6 @@ export type WatchState =
   | { name: "paused" }
   | { name: "lost"; error: Error; again: number };
 
-/** A whole view, and the events that led to it; none after a snapshot. */
-export type Update = { rows: ReadonlyMap<string, Configuration>; revision: string; events: readonly Event[] };
-
 export type WatchOptions = {
   selection: Selection;
   signal: AbortSignal;
@@ -31,9 +25,6 @@ export type WatchOptions = {
   /** The most configurations to keep. Throws TooManyError beyond. */
   limit: number;
 };
-
-/** A selection that is too large for a browser. */
-export class TooManyError extends Error {}
 
 const FIRST_WAIT_MILLISECONDS = 500;
 const LONGEST_WAIT_MILLISECONDS = 15_000;
@@ -73,50 +64,6 @@ export async function followConfigurations(options: WatchOptions): Promise<void>
 }
 
 class Hidden extends Error {}
-
-/** What a watch has delivered. Messages are kept until one has a token, and are then applied together. */
-export class View {
-  token = "";
-  private rows = new Map<string, Configuration>();
-  private pending: Event[] = [];
-  private isSnapshot = true;
-
-  constructor(private readonly limit: number) {}
-
-  startOver(): void {
-    this.token = "";
-    this.dropPending();
-  }
-
-  /** Forget what a broken stream delivered only in part. */
-  dropPending(): void {
-    this.pending = [];
-    this.isSnapshot = this.token === "";
-  }
-
-  /** Return the new view once a message completes it. */
-  take(message: Message): Update | undefined {
-    this.pending.push(...(message.events ?? []));
-    if (this.pending.length > this.limit) throw new TooManyError();
-    if (!message.resume_token) return undefined;
-    this.token = message.resume_token;
-    const events = this.pending;
-    const wasSnapshot = this.isSnapshot;
-    this.pending = [];
-    this.isSnapshot = false;
-    if (!events.length && !wasSnapshot) return undefined;
-    const rows = new Map(wasSnapshot ? [] : this.rows);
-    for (const event of events) {
-      const id = event.configuration?.id;
-      if (!id || !event.configuration) continue;
-      if (event.effect === "EFFECT_REMOVE") rows.delete(id);
-      else rows.set(id, event.configuration);
-    }
-    if (rows.size > this.limit) throw new TooManyError();
-    this.rows = rows;
-    return { rows, revision: message.revision ?? "", events: wasSnapshot ? [] : events };
-  }
-}
 
 async function readOnce(options: WatchOptions, view: View, onAlive: () => void): Promise<void> {
   const connection = new AbortController();
