@@ -50,6 +50,18 @@ def postgres_server() -> Generator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def chromium() -> Generator[str]:
+    """Yield the address of this worker's Chromium. Skip where there is none."""
+    # Imported here: few tests need it.
+    from tests.chromium import CHROMIUM, running_chromium  # noqa: PLC0415
+
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    with running_chromium() as address:
+        yield address
+
+
 @pytest.fixture
 def data_dir() -> Generator[Path]:
     """Yield an empty folder for one test's own server, in memory if there is room."""

@@ -1,54 +1,20 @@
-"""A headless Chromium for all tests of a worker, and the consoles that it shows."""
+"""The console in a tab of Chromium, and what the browser and axe complain about."""
 
-import re
-import shutil
-import subprocess
-import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import Browser, ConsoleMessage, Page, expect
 
-CHROMIUM = shutil.which("chromium")
 LIMIT_MILLISECONDS = 20_000
 # The five seconds of Playwright are too few for a machine that does something else.
 expect.set_options(timeout=LIMIT_MILLISECONDS)
-ARGUMENTS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--remote-debugging-port=0",
-    # No name is looked up: all addresses that pages use are of this machine.
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",
-)
 AXE = Path(__file__).parents[2] / "console" / "node_modules" / "axe-core" / "axe.min.js"
-_LISTENING = re.compile(r"DevTools listening on (ws://\S+)")
-_RUN_AXE = """
-() => axe.run(document, {runOnly: matchMedia("(prefers-color-scheme: dark)").matches
-  ? {type: "rule", values: ["color-contrast"]}
-  : {type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}})
-"""
+WCAG = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # What a page says itself about a request that failed is wanted: tests provoke errors.
 _WANTED = "Failed to load resource"
-
-
-@contextmanager
-def running_chromium() -> Generator[str]:
-    """Run a Chromium; yield the address of its debugger."""
-    assert CHROMIUM is not None
-    with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as folder:
-        command = [CHROMIUM, *ARGUMENTS, f"--user-data-dir={folder}"]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
-            try:
-                assert process.stderr is not None
-                yield next(found[1] for line in process.stderr if (found := _LISTENING.search(line)))
-            finally:
-                process.terminate()
-                process.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,19 +30,18 @@ class Console:
         await self.page.goto(f"{self.origin}/{'#' + address if address else ''}", **options)
 
     async def axe(self) -> list[str]:
-        """Return what axe finds against WCAG 2 AA on the page as it is; in the dark, only about contrasts: nothing else
-        differs there.
+        """Return what axe finds against WCAG 2 AA on the page as it is, and about its contrasts in the dark: nothing
+        else differs there.
         """
         await self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found: Any = await self.page.evaluate(_RUN_AXE)
-        return [f"{one['id']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
+        in_the_light = await self._run_axe("light", {"type": "tag", "values": WCAG})
+        in_the_dark = await self._run_axe("dark", {"type": "rule", "values": ["color-contrast"]})
+        return in_the_light + in_the_dark
 
-
-@asynccontextmanager
-async def connected(address: str) -> AsyncGenerator[Browser]:
-    """Yield the browser at the address of its debugger."""
-    async with async_playwright() as playwright:
-        yield await playwright.chromium.connect_over_cdp(address)
+    async def _run_axe(self, scheme: Literal["dark", "light"], only: dict[str, Any]) -> list[str]:
+        await self.page.emulate_media(color_scheme=scheme)
+        found: Any = await self.page.evaluate("only => axe.run(document, {runOnly: only})", only)
+        return [f"{scheme}: {one['id']}: {node['html']}" for one in found["violations"] for node in one["nodes"]]
 
 
 @asynccontextmanager

@@ -1,20 +1,12 @@
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 
 import pytest
 from playwright.async_api import Browser
 
-from tests.console.chromium import CHROMIUM, Console, connected, console_of, running_chromium
+from tests.chromium import connected
+from tests.console.chromium import Console, console_of
 from tests.service import Service, running_service
 from tests.storage.reading import Session, application
-
-
-@pytest.fixture(scope="session")
-def chromium() -> Generator[str]:
-    """Yield the address of this worker's Chromium. Skip where there is none."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium (Debian: apt install chromium)")
-    with running_chromium() as address:
-        yield address
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from tests.operations.test_imports_exported import real_items
 from tests.schemas.calls import calls_of
 from tests.service import Service
 
+# Of a schema that makes a form: twice as many, as white space counts here.
+MOST_CHARACTERS = 100_000
 UNION = re.compile(r'"(oneOf|anyOf)": \[|"type": \[')
 # One page opens all of them.
 pytestmark = [pytest.mark.timeout(600), needs_corpus]
@@ -38,6 +40,10 @@ async def look_at(page: Page, name: str) -> str:
     return "form"
 
 
+def schema_texts() -> dict[str, str]:
+    return {name: json.dumps(document) for name, document in documents().items()}
+
+
 async def type_and_undo(page: Page, form: Locator) -> None:
     """Type a letter and delete it again: what the form adds or drops on its own would show."""
     field = form.locator("input[type=text]:enabled:not([readonly], [id$='-key'])").first
@@ -56,12 +62,12 @@ async def unchanged(page: Page, name: str, cause: str) -> None:
 async def test_opening_a_form_and_leaving_it_changes_no_real_configuration(http: Service, console: Console) -> None:
     for request in calls_of(CORPUS):
         await http.schemas.ImportSchemas(request)
-    items = real_items("valid")
+    # Unions and large schemas are edited as text: the unit tests of formable.ts show it without a page of each.
+    without_form = {name for name, text in schema_texts().items() if UNION.search(text) or len(text) > MOST_CHARACTERS}
+    items = [one for one in real_items("valid") if one.schema.schema not in without_form]
     assert result_of(await imported(http, *items, size=200)).created_count == len(items)
     await console.open("/status")
     found = Counter[str]()
-    # Unions are edited as text: the unit tests of console/src/configuration/formable.ts show it without a page of each.
-    without_form = {name for name, document in documents().items() if UNION.search(json.dumps(document))}
     for item in items:
         # A schema without a form makes none for any of its configurations.
         schema = item.schema.schema

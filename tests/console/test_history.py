@@ -285,6 +285,4 @@ async def test_axe_finds_nothing_and_nothing_is_wider_than_a_phone(http: Service
         await expect(page.locator("tbody tr").first).to_be_visible()
         await expect(page.get_by_role("progressbar")).to_have_count(0)
         assert await page.evaluate("document.documentElement.scrollWidth") <= 360, address
-        for scheme in ("light", "dark"):
-            await page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            assert await console.axe() == [], (scheme, address)
+        assert await console.axe() == [], address

@@ -1,6 +1,5 @@
-"""A headless Chromium, the one of the system, and the pages that it opens."""
+"""Pages in Chromium, with a record of what they ask and complain about, and a site of others."""
 
-import shutil
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -10,12 +9,9 @@ from pathlib import Path
 from threading import Thread
 from urllib.parse import urlsplit
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Browser, Page
 
-CHROMIUM = shutil.which("chromium")
 LIMIT_MILLISECONDS = 30_000
-# No name is looked up: all addresses that pages use are of this machine.
-ARGUMENTS = ("--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +29,18 @@ class Tab:
 
 
 @asynccontextmanager
-async def tab() -> AsyncGenerator[Tab]:
-    """Yield an empty page of a browser of its own."""
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
-        try:
-            context = await browser.new_context()
-            context.set_default_timeout(LIMIT_MILLISECONDS)
-            opened = Tab(page=await context.new_page())
-            context.on("request", lambda request: opened.requests.append(request.url))
-            opened.page.on("console", lambda message: opened.complaints.append(message.text))
-            opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
-            yield opened
-        finally:
-            await browser.close()
+async def tab(browser: Browser) -> AsyncGenerator[Tab]:
+    """Yield an empty page of a profile of its own."""
+    context = await browser.new_context()
+    try:
+        context.set_default_timeout(LIMIT_MILLISECONDS)
+        opened = Tab(page=await context.new_page())
+        context.on("request", lambda request: opened.requests.append(request.url))
+        opened.page.on("console", lambda message: opened.complaints.append(message.text))
+        opened.page.on("pageerror", lambda error: opened.complaints.append(str(error)))
+        yield opened
+    finally:
+        await context.close()
 
 
 class _Quiet(SimpleHTTPRequestHandler):

@@ -8,13 +8,13 @@ import pytest
 
 from configapi.v1.application_pb2 import ApplicationRef
 from configapi.v1.configuration_service_pb2 import CreateConfigurationRequest
+from tests.chromium import connected
 from tests.identity.tokens import bearing, oidc_settings, token
 from tests.service import Service, running_service, struct
 from tests.storage.reading import Session, application
-from tests.web.chromium import CHROMIUM, Tab, other_site, tab
+from tests.web.chromium import Tab, other_site, tab
 
 pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt install chromium)"),
     # Seconds. A browser starts from cold files.
     pytest.mark.timeout(150),
 ]
@@ -81,8 +81,8 @@ MERGE_PATCH = {"content-type": "application/merge-patch+json"}
 
 
 @pytest.fixture
-async def browser() -> AsyncGenerator[Tab]:
-    async with tab() as opened:
+async def browser(chromium: str) -> AsyncGenerator[Tab]:
+    async with connected(chromium) as running, tab(running) as opened:
         yield opened
 
 
